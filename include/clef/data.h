@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data sets in host memory, and the loader that makes batches of them (torch.utils.data).
+ *
+ * Readers trust nothing in a file: one that is truncated, too long, mislabelled or of another format is
+ * CLEF_ERROR_FORMAT with its path, what was found and what was expected; one that cannot be opened is CLEF_ERROR_IO.
+ * No memory is allocated for what a header merely claims. Every reader takes plain and gzip-compressed files.
+ */
+#ifndef CLEF_DATA_H
+#define CLEF_DATA_H
+
+#include <clef/init.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- data sets ---- */
+
+/* Samples and their labels. Samples are kept as 8-bit integers and normalised when batches are made. */
+typedef struct clef_dataset clef_dataset;
+
+/* A set from host memory, which is copied. `samples` holds count times numel(sample) bytes, `labels` count bytes, each
+ * below `classes` (1..256). */
+CLEF_API clef_dataset *clef_dataset_new(const uint8_t *samples, const uint8_t *labels, int64_t count, clef_shape sample,
+					int classes);
+
+/* Frees the set; loaders on it must be closed first. NULL is accepted. */
+CLEF_API void clef_dataset_free(clef_dataset *set);
+
+CLEF_API int64_t clef_dataset_count(const clef_dataset *set);
+
+/* The shape of one sample: [channels, height, width]. */
+CLEF_API clef_shape clef_dataset_sample(const clef_dataset *set);
+
+CLEF_API int clef_dataset_classes(const clef_dataset *set);
+
+/* The raw samples, count times numel(sample) bytes, and the count labels; owned by the set. */
+CLEF_API const uint8_t *clef_dataset_samples(const clef_dataset *set);
+CLEF_API const uint8_t *clef_dataset_labels(const clef_dataset *set);
+
+/* Mean and standard deviation of all raw values times `scale`, over the whole set; either pointer may be NULL.
+ * ERROR_SHAPE on an empty set. */
+CLEF_API clef_status clef_dataset_stats(const clef_dataset *set, float scale, float *mean, float *std);
+
+/* Images and labels in the IDX format (magic 2051 with dimensions count, height, width, and 2049 with dimension count;
+ * big-endian), as MNIST and its kin are published. The sample's shape is [1, height, width]; classes is the largest
+ * label plus 1, or `classes` when that is > 0 (a larger label is then an error). */
+CLEF_API clef_dataset *clef_idx_open(const char *images, const char *labels, int classes);
+
+/* MNIST or any set in its layout from a folder: train-images-idx3-ubyte and so on with `train`, else t10k-*; with or
+ * without .gz, and with or without a "PREFIX-" in front ("optdigits-train-images-idx3-ubyte.gz"). 10 classes. */
+CLEF_API clef_dataset *clef_mnist_open(const char *folder, bool train);
+
+/* Comma-separated integers 0..255, one sample a line, the label in the last column; blank lines are passed over. The
+ * number of columns must be numel(sample) + 1. classes as in clef_idx_open(). An error names the line and column. */
+CLEF_API clef_dataset *clef_csv_open(const char *path, clef_shape sample, int classes);
+
+/* Splits a set in two by a permutation of `seed`: the first part gets `count` samples, the second the rest; both are
+ * new sets. 0 <= count <= clef_dataset_count(set). */
+CLEF_API clef_status clef_dataset_split(const clef_dataset *set, int64_t count, uint64_t seed, clef_dataset **first,
+					clef_dataset **second);
+
+/* ---- loader ---- */
+
+typedef struct clef_loader clef_loader;
+
+typedef struct clef_loader_opts {
+	int64_t batch; /* samples a batch; default 1 */
+	bool shuffle;  /* a new order every epoch: the permutation of stream (seed, epoch) */
+	uint64_t seed;
+	bool drop_last; /* leave out a last batch that is not full */
+	float scale;    /* x = (raw * scale - mean) / std; default 1/255 */
+	float mean;     /* default 0 */
+	float std;      /* > 0; default 1 */
+} clef_loader_opts;
+
+/* A batch in host memory, owned by the loader and valid until its next call: hand it to clef_input(). */
+typedef struct clef_batch {
+	clef_array images; /* float32 [count, sample...] */
+	clef_array labels; /* int32 [count] */
+	int64_t count;     /* samples in this batch */
+	int64_t index;     /* number of this batch in the epoch, from 0 */
+} clef_batch;
+
+/* A loader over a set, which must outlive it. opts NULL: all defaults. Close it with clef_loader_close(). */
+CLEF_API clef_loader *clef_loader_open(const clef_dataset *set, const clef_loader_opts *opts);
+
+/* NULL is accepted. */
+CLEF_API void clef_loader_close(clef_loader *loader);
+
+/* The next batch of the epoch. False at the end of the epoch; the call after that starts the next epoch. */
+CLEF_API bool clef_loader_next(clef_loader *loader, clef_batch *batch);
+
+/* Batches in an epoch. */
+CLEF_API int64_t clef_loader_batches(const clef_loader *loader);
+
+/* Epochs finished: the number of times that clef_loader_next() returned false. */
+CLEF_API int64_t clef_loader_epoch(const clef_loader *loader);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

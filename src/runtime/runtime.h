@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runtime: OpenCL behind a few calls. No other layer sees an OpenCL type.
+ *
+ * One in-order queue per device carries everything, so a buffer that is given back while kernels that use it are still
+ * queued can be handed out again at once: whatever is enqueued later runs later.
+ */
+#ifndef CLEF_RUNTIME_H
+#define CLEF_RUNTIME_H
+
+#include <clef/device.h>
+
+#include "base_internal.h"
+
+/* ---- life of a device: held by its user and by everything made on it ---- */
+
+void clef__device_retain(clef_device *dev);
+void clef__device_release(clef_device *dev);
+
+/* The tape that was begun last, for the layer above; NULL if none. */
+void *clef__device_get_tape(const clef_device *dev);
+void clef__device_set_tape(clef_device *dev, void *tape);
+
+/* ---- buffers ---- */
+
+/* Device memory with a reference count; from the pool where it has one of the size. Holds its device. */
+typedef struct clef__buffer clef__buffer;
+
+/* Contents undefined; 0 bytes give a small buffer. */
+clef__buffer *clef__buffer_new(clef_device *dev, size_t bytes);
+void clef__buffer_retain(clef__buffer *buffer);
+void clef__buffer_release(clef__buffer *buffer); /* NULL is accepted */
+
+/* Copies host memory into a buffer, behind what is enqueued. `data` may be reused at once. Offsets are in bytes. */
+clef_status clef__buffer_write(clef__buffer *buffer, size_t offset, const void *data, size_t bytes);
+
+/* Waits for what is enqueued and copies from a buffer. */
+clef_status clef__buffer_read(const clef__buffer *buffer, size_t offset, void *data, size_t bytes);
+
+/* ---- kernels ---- */
+
+typedef enum clef__arg_kind {
+	CLEF__ARG_END,
+	CLEF__ARG_BUFFER, /* two parameters of the kernel: __global T *x, ulong x_offset (in elements) */
+	CLEF__ARG_INT,
+	CLEF__ARG_UINT,
+	CLEF__ARG_ULONG,
+	CLEF__ARG_FLOAT,
+	CLEF__ARG_INT8,  /* int8: eight ints by value, for shapes and strides */
+	CLEF__ARG_LOCAL, /* __local memory of so many bytes */
+} clef__arg_kind;
+
+typedef struct clef__arg {
+	clef__arg_kind kind;
+	const clef__buffer *buffer;
+	union {
+		int32_t i;
+		uint32_t u;
+		uint64_t ul;
+		float f;
+		int32_t i8[8];
+	} value;
+} clef__arg;
+
+#define CLEF__BUFFER(b, o)                                                                                             \
+	{                                                                                                              \
+		.kind = CLEF__ARG_BUFFER, .buffer = (b), .value.ul = (uint64_t)(o)                                     \
+	}
+#define CLEF__INT(x)                                                                                                   \
+	{                                                                                                              \
+		.kind = CLEF__ARG_INT, .value.i = (int32_t)(x)                                                         \
+	}
+#define CLEF__UINT(x)                                                                                                  \
+	{                                                                                                              \
+		.kind = CLEF__ARG_UINT, .value.u = (uint32_t)(x)                                                       \
+	}
+#define CLEF__ULONG(x)                                                                                                 \
+	{                                                                                                              \
+		.kind = CLEF__ARG_ULONG, .value.ul = (uint64_t)(x)                                                     \
+	}
+#define CLEF__FLOAT(x)                                                                                                 \
+	{                                                                                                              \
+		.kind = CLEF__ARG_FLOAT, .value.f = (float)(x)                                                         \
+	}
+#define CLEF__LOCAL(bytes)                                                                                             \
+	{                                                                                                              \
+		.kind = CLEF__ARG_LOCAL, .value.ul = (uint64_t)(bytes)                                                 \
+	}
+
+#define CLEF__MAX_ARGS 20
+
+/*
+ * One launch of a kernel. Program and kernel are looked up, and compiled on first use. Fields left out are 0.
+ *
+ *   static clef_status fill(clef_device *dev, clef__buffer *y, size_t offset, int n, float value)
+ *   {
+ *       return clef__launch(dev, &(clef__launch_opts){
+ *           .program = "tensor", .kernel = "fill", .global = { (size_t)n }, .bytes = 4.0 * n,
+ *           .args = { CLEF__BUFFER(y, offset), CLEF__FLOAT(value), CLEF__INT(n) } });
+ *   }
+ */
+typedef struct clef__launch_opts {
+	const char *program; /* "tensor": cl/tensor.cl */
+	const char *defines; /* lines of "#define NAME VALUE\n" in front of the source, or NULL; part of its identity */
+	const char *kernel;  /* the __kernel function */
+	const char *label;   /* name in the profile; NULL: the kernel's */
+	bool exact;          /* build with denormals kept: for random numbers, whose bits must agree everywhere */
+	size_t global[3];    /* work-items wanted. Rounded up to whole work-groups: the kernel checks its bounds. A zero
+			      * in global[0] launches nothing; zeros behind it count as 1. */
+	size_t local[3];     /* work-group size, or 0 0 0: chosen for the kernel and the device */
+	double bytes, flops; /* memory traffic and arithmetic, for the profile */
+	clef__arg args[CLEF__MAX_ARGS]; /* ends at the first of kind CLEF__ARG_END */
+} clef__launch_opts;
+
+clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts);
+
+/* ---- matrix products ---- */
+
+/* C = alpha op(A) op(B) + beta C, plus bias[j] in every row if there is one; row-major; op(A) m x k, op(B) k x n,
+ * C m x n. lda, ldb and ldc are the lengths of the stored rows. At beta 0 C is not read. */
+typedef struct clef__gemm_opts {
+	bool trans_a, trans_b;
+	int m, n, k;
+	float alpha, beta;
+	const clef__buffer *a, *b;
+	clef__buffer *c;
+	const clef__buffer *bias; /* n values, or NULL */
+	size_t a_offset, b_offset, c_offset, bias_offset;
+	int lda, ldb, ldc;
+} clef__gemm_opts;
+
+clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tape, as operations see it. It stands below them: a node carries its operation's functions, so the tape names no
+ * operation. All that is recorded lives in the tape's arena and in buffers of the pool, both reused when it is begun
+ * again.
+ */
+#ifndef CLEF_TAPE_H
+#define CLEF_TAPE_H
+
+#include "tensor_internal.h"
+
+typedef struct clef__node clef__node;
+
+/* Where a gradient goes: dx = beta * dx + term. dx NULL: not wanted. At beta 0 dx must not be read. */
+typedef struct clef__grad {
+	clef_tensor *dx;
+	float beta;
+} clef__grad;
+
+typedef struct clef__op {
+	const char *name;
+	/* Checks the inputs (present, on one device and tape) and gives shape and dtype (preset to float32) of y. */
+	clef_status (*infer)(clef__node *n, clef_shape *shape, clef_dtype *dtype);
+	/* Enqueues y. NULL: a view, y shares the memory of x[0]. */
+	clef_status (*forward)(const clef__node *n);
+	/* Enqueues each wanted dx[i], in the order of i and by kernels of their own: two of them may be one tensor, the
+	 * second then with beta 1. NULL: no gradient flows through. */
+	clef_status (*backward)(const clef__node *n, const clef_tensor *dy, const clef__grad *dx);
+} clef__op;
+
+struct clef__node {
+	const clef__op *op;
+	clef_tape *tape;
+	int inputs;
+	clef_tensor **x;
+	clef_tensor *y;
+	const void *opts;      /* the operation's options, copied into the arena */
+	const char *label;     /* the layer's name, or NULL */
+	clef_tensor *saved[2]; /* what forward keeps for backward: see clef__save() */
+};
+
+/* Applies an operation: checks, records, gives y its memory, enqueues. `opts` is copied. NULL on failure. */
+clef_tensor *clef__apply(const clef__op *op, clef_tensor *const *x, int inputs, const void *opts, size_t opts_size);
+
+/* In infer(): makes n->saved[i], an extra result that lives as long as y. */
+clef_status clef__save(clef__node *n, int i, clef_dtype dtype, clef_shape shape);
+
+/* A scratch tensor of the tape for the time of one forward() or backward(): release it with clef__scratch_free(). */
+clef_tensor *clef__scratch(const clef__node *n, clef_dtype dtype, clef_shape shape);
+void clef__scratch_free(clef_tensor *x);
+
+/* Fails with "NAME: ..." for the node's operation. */
+clef_status clef__op_fail(const clef__node *n, clef_status status, const char *format, ...) CLEF__PRINTF(3, 4);
+
+/* Checks that x[i] has the type; the error names the operation and the argument. */
+clef_status clef__op_dtype(const clef__node *n, int i, const char *argument, clef_dtype dtype);
+
+/* ---- for models ---- */
+
+/* Starts a recording without memory or kernels: operations check, infer shapes and record. */
+clef_status clef__tape_begin_dry(clef_tape *tape);
+
+/* An input without values, for a dry recording. */
+clef_tensor *clef__tape_placeholder(clef_tape *tape, clef_dtype dtype, clef_shape shape);
+
+/* Nodes recorded from now on carry this label, which must outlive the recording; NULL ends that. */
+void clef__tape_label(clef_tape *tape, const char *label);
+
+int clef__tape_count(const clef_tape *tape);
+const clef__node *clef__tape_node(const clef_tape *tape, int i);
+
+/* True for a dry recording. */
+bool clef__tape_is_dry(const clef_tape *tape);
+
+#endif
