@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DFILES="a.cl;b.cl" -DOUT=kernels.c -P embed.cmake
 # Writes the files as byte arrays, and a table clef__kernel_files of them that ends with a NULL name.
-string(REPLACE " " ";" FILES "${FILES}")
 set(arrays "")
 set(rows "")
 foreach(file IN LISTS FILES)

@@ -2,9 +2,10 @@
 /*
  * Data sets in host memory, and the loader that makes batches of them (torch.utils.data).
  *
- * Readers trust nothing in a file: one that is truncated, too long, mislabelled or of another format is
- * CLEF_ERROR_FORMAT with its path, what was found and what was expected; one that cannot be opened is CLEF_ERROR_IO.
- * No memory is allocated for what a header merely claims. Every reader takes plain and gzip-compressed files.
+ * Readers trust nothing in a file: one that is empty, truncated, too long, mislabelled or of another format is
+ * CLEF_ERROR_FORMAT with its path, what was found and what was expected; one that cannot be opened or read is
+ * CLEF_ERROR_IO. No memory is allocated for what a header merely claims. Every reader takes plain and gzip-compressed
+ * files, whatever their names, of up to 2 GiB, which holds for what they expand to as well.
  */
 #ifndef CLEF_DATA_H
 #define CLEF_DATA_H
@@ -21,16 +22,18 @@ extern "C" {
 typedef struct clef_dataset clef_dataset;
 
 /* A set from host memory, which is copied. `samples` holds count times numel(sample) bytes, `labels` count bytes, each
- * below `classes` (1..256). */
+ * below `classes` (1..256). A sample has 1 to 2^31 - 1 elements in up to 7 dimensions; count is at most 2^31 - 1, and
+ * with count 0 both pointers may be NULL. */
 CLEF_API clef_dataset *clef_dataset_new(const uint8_t *samples, const uint8_t *labels, int64_t count, clef_shape sample,
 					int classes);
 
 /* Frees the set; loaders on it must be closed first. NULL is accepted. */
 CLEF_API void clef_dataset_free(clef_dataset *set);
 
+/* 0 for NULL. */
 CLEF_API int64_t clef_dataset_count(const clef_dataset *set);
 
-/* The shape of one sample: [channels, height, width]. */
+/* The shape of one sample, as it was given; [1, height, width] for IDX. */
 CLEF_API clef_shape clef_dataset_sample(const clef_dataset *set);
 
 CLEF_API int clef_dataset_classes(const clef_dataset *set);
@@ -40,24 +43,27 @@ CLEF_API const uint8_t *clef_dataset_samples(const clef_dataset *set);
 CLEF_API const uint8_t *clef_dataset_labels(const clef_dataset *set);
 
 /* Mean and standard deviation of all raw values times `scale`, over the whole set; either pointer may be NULL.
- * ERROR_SHAPE on an empty set. */
+ * The deviation is the population's, as is customary for normalising. ERROR_SHAPE on an empty set. */
 CLEF_API clef_status clef_dataset_stats(const clef_dataset *set, float scale, float *mean, float *std);
 
 /* Images and labels in the IDX format (magic 2051 with dimensions count, height, width, and 2049 with dimension count;
  * big-endian), as MNIST and its kin are published. The sample's shape is [1, height, width]; classes is the largest
- * label plus 1, or `classes` when that is > 0 (a larger label is then an error). */
+ * label plus 1, or `classes` when that is > 0 (a larger label is then an error); a set of no samples needs it. */
 CLEF_API clef_dataset *clef_idx_open(const char *images, const char *labels, int classes);
 
 /* MNIST or any set in its layout from a folder: train-images-idx3-ubyte and so on with `train`, else t10k-*; with or
- * without .gz, and with or without a "PREFIX-" in front ("optdigits-train-images-idx3-ubyte.gz"). 10 classes. */
+ * without .gz, and with or without a "PREFIX-" in front ("optdigits-train-images-idx3-ubyte.gz"). 10 classes.
+ * Files without a prefix go before those with one, and plain ones before compressed ones; several prefixes in one
+ * folder are an error. */
 CLEF_API clef_dataset *clef_mnist_open(const char *folder, bool train);
 
-/* Comma-separated integers 0..255, one sample a line, the label in the last column; blank lines are passed over. The
- * number of columns must be numel(sample) + 1. classes as in clef_idx_open(). An error names the line and column. */
+/* Comma-separated integers 0..255, one sample a line, the label in the last column; blank lines are passed over, and so
+ * are blanks around a number. The number of columns must be numel(sample) + 1. classes as in clef_idx_open(). An error
+ * names the line and column. */
 CLEF_API clef_dataset *clef_csv_open(const char *path, clef_shape sample, int classes);
 
 /* Splits a set in two by a permutation of `seed`: the first part gets `count` samples, the second the rest; both are
- * new sets. 0 <= count <= clef_dataset_count(set). */
+ * new sets, of as many classes. 0 <= count <= clef_dataset_count(set). After an error both are NULL. */
 CLEF_API clef_status clef_dataset_split(const clef_dataset *set, int64_t count, uint64_t seed, clef_dataset **first,
 					clef_dataset **second);
 
@@ -83,13 +89,16 @@ typedef struct clef_batch {
 	int64_t index;     /* number of this batch in the epoch, from 0 */
 } clef_batch;
 
-/* A loader over a set, which must outlive it. opts NULL: all defaults. Close it with clef_loader_close(). */
+/* A loader over a set, which must outlive it. opts NULL: all defaults. All its memory is allocated here: one batch, of
+ * at most 2^31 - 1 elements and never more samples than the set has, and one order. Close it with
+ * clef_loader_close(). */
 CLEF_API clef_loader *clef_loader_open(const clef_dataset *set, const clef_loader_opts *opts);
 
 /* NULL is accepted. */
 CLEF_API void clef_loader_close(clef_loader *loader);
 
-/* The next batch of the epoch. False at the end of the epoch; the call after that starts the next epoch. */
+/* The next batch of the epoch. False at the end of the epoch, and for NULL; the call after the end starts the next
+ * epoch. */
 CLEF_API bool clef_loader_next(clef_loader *loader, clef_batch *batch);
 
 /* Batches in an epoch. */

@@ -28,15 +28,17 @@ typedef struct clef_params clef_params;
 /* An empty set on a device. Free it with clef_params_free(). */
 CLEF_API clef_params *clef_params_new(clef_device *dev);
 
-/* Frees the parameters, their gradients and the set; for a set of your own, not one of a model. NULL is accepted. */
+/* Frees the parameters, their gradients and the set, in any order with its optimizers. NULL is accepted; a model's set
+ * is left to the model. */
 CLEF_API void clef_params_free(clef_params *params);
 
-/* Adds a parameter to be filled by `init` (CLEF_INIT_DEFAULT or NULL: zeros). The name must be new. The tensor belongs
- * to the set; it has a shape at once and values after clef_params_commit(). */
+/* Adds a parameter to be filled by `init` (CLEF_INIT_DEFAULT or NULL: zeros). The name must be new and not empty. The
+ * tensor belongs to the set; it has a shape at once and values after clef_params_commit(). ERROR_STATE after that. */
 CLEF_API clef_tensor *clef_params_add(clef_params *params, const char *name, clef_shape shape, const clef_init *init);
 
 /* Allocates values and gradients and initializes the parameters in the order they were added, each with one draw of
- * rng. Once per set; nothing can be added afterwards. */
+ * rng: parameter i with rng's counter + i, also where it is a constant. Once per set; nothing can be added afterwards.
+ * After an error, which names the parameter, nothing is committed and rng is unchanged. */
 CLEF_API clef_status clef_params_commit(clef_params *params, clef_rng *rng);
 
 CLEF_API int clef_params_count(const clef_params *params);
@@ -44,13 +46,13 @@ CLEF_API int clef_params_count(const clef_params *params);
 /* The number of values over all parameters. */
 CLEF_API int64_t clef_params_numel(const clef_params *params);
 
-/* Parameter i, 0 <= i < count, in the order added; NULL outside. */
+/* Parameter i, 0 <= i < count, in the order added; NULL outside, with a message. */
 CLEF_API clef_tensor *clef_params_get(const clef_params *params, int i);
 
 /* The name of parameter i, or NULL outside; valid as long as the set. */
 CLEF_API const char *clef_params_name(const clef_params *params, int i);
 
-/* The parameter of that name, or NULL with a message. */
+/* The parameter of that name, or NULL with a message that lists the names there are. */
 CLEF_API clef_tensor *clef_params_find(const clef_params *params, const char *name);
 
 /* ---- models ---- */
@@ -61,12 +63,14 @@ typedef struct clef_model clef_model;
 typedef struct clef_module clef_module;
 
 /* A model as a function. x [batch, ...]. It is called once with a batch of one without values when the model is made,
- * to find parameters and shapes: nothing runs on the device then, and clef_item() or clef_read() in it give zeros. */
+ * to find parameters and shapes: nothing runs on the device then, and clef_item() or clef_read() in it give zeros. It
+ * must ask for all its parameters in that call; later ones may take other ways through them. */
 typedef clef_tensor *(*clef_forward_fn)(clef_module *m, clef_tensor *x);
 
 typedef struct clef_model_opts {
 	uint64_t seed;    /* of the initialization */
-	clef_init weight; /* initializer of weights that the layer's options do not name; default: the layer's own */
+	clef_init weight; /* initializer of weights that the layer's options do not name; default: the layer's own. A
+			   * slope of PReLU is none, and clef_nn_parameter() has its own. */
 	clef_init bias;   /* of biases */
 	void *user;       /* for clef_module_user() */
 } clef_model_opts;
@@ -80,22 +84,25 @@ CLEF_API clef_model *clef_model_new(clef_device *dev, clef_forward_fn forward, c
 /* Frees the model and its parameters. NULL is accepted. */
 CLEF_API void clef_model_free(clef_model *model);
 
-/* The output for x [batch, sample...]; the sample's shape must be the one that the model was made for. */
+/* The output for x [batch, sample...], float32; the sample's shape must be the one that the model was made for. */
 CLEF_API clef_tensor *clef_model_forward(clef_model *model, clef_tensor *x);
 
 /* The model's parameters; they belong to the model. */
 CLEF_API clef_params *clef_model_params(clef_model *model);
 
-/* The shape of one output sample, without the batch. */
+/* The shape of one output sample: that of the output without its first dimension. */
 CLEF_API clef_shape clef_model_output(const clef_model *model);
 
-/* Writes a table to `out`: each layer with its name, output shape and parameters, and the totals. */
+/* Writes a table to `out`: each layer, or operation outside of layers, with its name, output shape and parameters; and
+ * the totals. N is the batch. A parameter counts where it is used first. */
 CLEF_API clef_status clef_model_print(const clef_model *model, FILE *out);
 
 /* ---- layers of a module ----
  *
  * `name` is the layer's, unique in the model unless two calls mean to share parameters; parameters are called
- * NAME.weight and NAME.bias, as in PyTorch's state_dict. */
+ * NAME.weight and NAME.bias, as in PyTorch's state_dict. Errors name the layer, its kind and the shape of x:
+ * ERROR_SHAPE where the parameters of that name have other shapes than this call implies, ERROR_STATE for a name that
+ * is new after the model was made. */
 
 typedef struct clef_linear_opts {
 	bool no_bias;
@@ -109,7 +116,7 @@ CLEF_API clef_tensor *clef_nn_linear(clef_module *m, const char *name, clef_tens
 
 typedef struct clef_prelu_opts {
 	bool per_channel; /* one slope for each channel, dimension 1 of x; default one for all */
-	float slope;      /* start value; default 0.25 */
+	float slope;      /* start value; default 0.25; -0.0f is a real 0 */
 } clef_prelu_opts;
 
 /* Leaky ReLU with a learned slope, NAME.weight [1] or [channels]. torch.nn.PReLU. */
@@ -132,14 +139,15 @@ typedef enum clef_layer_kind {
 #define CLEF_UNARY1(name, NAME, p, p_default, value, gradient)               CLEF_##NAME,
 #define CLEF_UNARY2(name, NAME, p, p_default, q, q_default, value, gradient) CLEF_##NAME,
 #include <clef/pointwise.def>
-	CLEF_LAYER_KINDS
+	CLEF_LAYER_KINDS /* the number of kinds, with NONE */
 } clef_layer_kind;
 
 /* One layer: { CLEF_LINEAR, .out = 256 }, { CLEF_RELU }, { CLEF_LEAKY_RELU, .p = 0.2f }. */
 typedef struct clef_layer {
 	clef_layer_kind kind;
 	int64_t out;  /* linear: output features */
-	float p, q;   /* pointwise: the parameters in the order of pointwise.def; both 0: the defaults there */
+	float p, q;   /* pointwise: the parameters in the order of pointwise.def; both 0: the defaults there, and with p
+		       * -0.0f a real 0 */
 	bool no_bias; /* linear */
 	clef_init weight, bias; /* linear; default: as in clef_linear_opts */
 } clef_layer;
@@ -148,14 +156,17 @@ typedef struct clef_layer {
 CLEF_API const char *clef_layer_name(clef_layer_kind kind);
 
 /* A model that applies the layers in order. Their names are "0", "1", ... as in torch.nn.Sequential; the table is
- * copied. A linear layer flattens an input of more than two dimensions only where a CLEF_FLATTEN says so. */
+ * copied. A linear layer works on the last dimension, so an image needs a CLEF_FLATTEN before it. A field that its
+ * layer does not take is an error, which names the layer by its index. */
 CLEF_API clef_model *clef_sequential_new(clef_device *dev, const clef_layer *layers, int count, clef_shape input,
 					 const clef_model_opts *opts);
 
 /*
  * Reads "flatten linear(256) relu linear(10)": layers in order, separated by blanks, commas or "->", each with its
- * numbers in parentheses where it takes some: leaky_relu(0.2), hardtanh(-2, 2), linear(256, no_bias). On success
- * *layers is an array of *count layers: free it with free(). ERROR_INVALID names the word and what was allowed.
+ * numbers in parentheses where it takes some: leaky_relu(0.2), hardtanh(-2, 2), linear(256, no_bias). A number may
+ * be given by its name in clef_layer or pointwise.def, softplus(threshold=10); those left out have their defaults. On
+ * success *layers is an array of *count layers: free it with free(). ERROR_INVALID names the word, its position and
+ * what was allowed; then *layers is NULL.
  */
 CLEF_API clef_status clef_layers_parse(const char *text, clef_layer **layers, int *count);
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Optimizers (torch.optim). An optimizer updates a set of parameters from their gradients: one kernel launch a step,
- * whatever the number of parameters. In the formulas w is a value, g its gradient plus weight_decay * w, lr the
- * learning rate, t = 1, 2, ... the step.
+ * whatever the number of parameters, as long as the last clef_backward() reached all of them. In the formulas w is a
+ * value, g its gradient plus weight_decay * w, lr the learning rate, t = 1, 2, ... the step of that parameter.
  *
  * A parameter that no clef_backward() has reached since the last step is left alone with its state, as PyTorch does
  * with a gradient of None; so is one that no longer requires a gradient.
+ *
+ * The set of parameters must be committed and not empty. NULL for options means all defaults; an option out of range is
+ * ERROR_INVALID, and the message names it, its value and the range.
  */
 #ifndef CLEF_OPTIM_H
 #define CLEF_OPTIM_H
@@ -48,7 +51,7 @@ CLEF_API void clef_optim_free(clef_optim *optim);
 /* Updates the parameters from their gradients. ERROR_STATE when no gradient has been computed since the last step. */
 CLEF_API clef_status clef_optim_step(clef_optim *optim);
 
-/* The learning rate; > 0 and finite. */
+/* The learning rate; > 0 and finite. get gives NaN for NULL. */
 CLEF_API float clef_optim_get_lr(const clef_optim *optim);
 CLEF_API clef_status clef_optim_set_lr(clef_optim *optim, float lr);
 

@@ -11,9 +11,9 @@
 #include <clef/base.h>
 
 #if defined(__GNUC__)
-#define CLEF__PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define CLEF__PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #else
-#define CLEF__PRINTF(format, first)
+#define CLEF__PRINTF(fmt, first)
 #endif
 
 #define CLEF__MIN(a, b) ((a) < (b) ? (a) : (b))

@@ -102,8 +102,9 @@ typedef struct clef__arg {
 typedef struct clef__launch_opts {
 	const char *program; /* "tensor": cl/tensor.cl */
 	const char *defines; /* lines of "#define NAME VALUE\n" in front of the source, or NULL; part of its identity */
-	const char *kernel;  /* the __kernel function */
+	const char *kernel;  /* the __kernel function; this name and label are kept, so give constants */
 	const char *label;   /* name in the profile; NULL: the kernel's */
+	bool long_items;     /* each work-item loops over much data: many small work-groups are better than few */
 	bool exact;          /* build with denormals kept: for random numbers, whose bits must agree everywhere */
 	size_t global[3];    /* work-items wanted. Rounded up to whole work-groups: the kernel checks its bounds. A zero
 			      * in global[0] launches nothing; zeros behind it count as 1. */

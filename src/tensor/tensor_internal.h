@@ -16,6 +16,7 @@ struct clef_tensor {
 	size_t offset;        /* of the first element in the buffer, in elements */
 	clef_tape *tape;      /* the owner; NULL: a leaf, which counts references and holds the device */
 	int references;
+	uint64_t recording; /* of the tape, at which this was made: to notice a use after clef_tape_begin() */
 	bool asked_grad;    /* clef_requires_grad() */
 	bool requires_grad; /* asked, or depends on one that asked */
 	clef_tensor *grad;  /* of a leaf: owned by it; of a tape's tensor: by the tape. NULL until needed */

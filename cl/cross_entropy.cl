@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cross-entropy of logits [rows][classes] against labels, and the score of the largest logit. A work-item is a row. */
+
+/* loss[row] = log(sum(exp(x))) - x[label]; log_sum[row] is the first term. */
+__kernel void cross_entropy(__global const float *x, ulong x_offset, __global const int *labels, ulong labels_offset,
+                            __global float *loss, ulong loss_offset, __global float *log_sum, ulong log_sum_offset,
+                            int classes, int rows)
+{
+	GLOBAL_ID(row, rows);
+	x += x_offset + (size_t)row * classes;
+	const int label = labels[labels_offset + row];
+	float largest = x[0], sum = 0.0f;
+
+	for (int c = 1; c < classes; c++)
+		largest = x[c] > largest ? x[c] : largest;
+	/* A row of minus infinity: exp(-inf + inf) would be right neither here nor in the gradient. */
+	largest = largest == -INFINITY ? 0.0f : largest;
+	for (int c = 0; c < classes; c++)
+		sum += exp(x[c] - largest);
+	const float log_of_sum = largest + log(sum);
+
+	log_sum[log_sum_offset + row] = log_of_sum;
+	loss[loss_offset + row] = label >= 0 && label < classes ? log_of_sum - x[label] : NAN;
+}
+
+/* dx = accumulate dx + dy / rows (softmax(x) - [class is label]). */
+__kernel void cross_entropy_backward(__global const float *x, ulong x_offset, __global const int *labels,
+                                     ulong labels_offset, __global const float *log_sum, ulong log_sum_offset,
+                                     __global const float *dy, ulong dy_offset, __global float *dx, ulong dx_offset,
+                                     float accumulate, int classes, int rows, int n)
+{
+	GLOBAL_ID(i, n);
+	const int row = i / classes, c = i % classes, label = labels[labels_offset + row];
+	const float softmax = exp(x[x_offset + i] - log_sum[log_sum_offset + row]);
+	const float slope = label >= 0 && label < classes ? softmax - (c == label ? 1.0f : 0.0f) : NAN;
+	const float term = dy[dy_offset] / (float)rows * slope;
+
+	dx += dx_offset + i;
+	*dx = accumulate == 0.0f ? term : fma(accumulate, *dx, term);
+}
+
+/* score[row] = 1 if the first of the largest logits is the label's; a NaN is larger than any number. */
+__kernel void accuracy(__global const float *x, ulong x_offset, __global const int *labels, ulong labels_offset,
+                       __global float *score, ulong score_offset, __global const float *unused, ulong unused_offset,
+                       int classes, int rows)
+{
+	GLOBAL_ID(row, rows);
+	int best = 0;
+
+	x += x_offset + (size_t)row * classes;
+	for (int c = 1; c < classes; c++)
+		if (x[c] > x[best] || (x[c] != x[c] && x[best] == x[best]))
+			best = c;
+	score[score_offset + row] = best == labels[labels_offset + row] ? 1.0f : 0.0f;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pointwise operation of one operand: VALUE is y as an expression of x, GRADIENT is dx as an expression of x, y and
+ * dy, and PARAMETERS declares the names that both may use besides. The rows are in pointwise.def.
+ */
+
+#define SELU_ALPHA   1.6732632423543772848170429916717f
+#define SELU_SCALE   1.0507009873554804934193349852946f
+#define INV_SQRT_2PI 0.39894228040143267794f
+
+/* sqrt(2 / pi) (x + 0.044715 x^3), within the range where tanh of it is not yet +-1. */
+static float gelu_inner(float x)
+{
+	const float t = clamp(x, -10.0f, 10.0f);
+
+	return x != x ? x : 0.79788456080286535588f * (t + 0.044715f * t * t * t);
+}
+
+static float gelu_tanh_slope(float x)
+{
+	const float t = clamp(x, -10.0f, 10.0f), y = tanh(gelu_inner(x));
+	const float inner = 0.79788456080286535588f * (1.0f + 3.0f * 0.044715f * t * t);
+
+	return 0.5f * (1.0f + y) + 0.5f * t * (1.0f - y * y) * inner;
+}
+
+static float logistic(float x)
+{
+	return 1.0f / (1.0f + exp(-x));
+}
+
+static float silu_slope(float x)
+{
+	const float s = logistic(x);
+
+	return s * (1.0f + x * (1.0f - s));
+}
+
+static float soft_plus(float x)
+{
+	return x > 20.0f ? x : log1p(exp(x));
+}
+
+static float mish_slope(float x)
+{
+	const float t = tanh(soft_plus(x));
+
+	return t + x * logistic(x) * (1.0f - t * t);
+}
+
+__kernel void unary_forward(__global const float *in, ulong in_offset, __global float *out, ulong out_offset, float p_,
+                            float q_, int n)
+{
+	GLOBAL_ID(i, n);
+	PARAMETERS
+	const float x = in[in_offset + i];
+
+	out[out_offset + i] = VALUE;
+}
+
+__kernel void unary_backward(__global const float *in, ulong in_offset, __global const float *out, ulong out_offset,
+                             __global const float *dout, ulong dout_offset, __global float *din, ulong din_offset,
+                             float p_, float q_, float accumulate, int n)
+{
+	GLOBAL_ID(i, n);
+	const float before = accumulate == 0.0f ? 0.0f : accumulate * din[din_offset + i];
+	float term;
+	{
+		PARAMETERS
+		const float x = in[in_offset + i];
+		const float y = out[out_offset + i];
+		const float dy = dout[dout_offset + i];
+
+		term = GRADIENT;
+	}
+	din[din_offset + i] = before + term;
+}

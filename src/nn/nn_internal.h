@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this layer share: parameters and models from inside, and the table of layer kinds. */
+#ifndef CLEF_NN_INTERNAL_H
+#define CLEF_NN_INTERNAL_H
+
+#include <clef/nn.h>
+#include <clef/optim.h>
+
+#include "tape.h"
+
+/* ---- parameters ---- */
+
+typedef struct clef__param {
+	char *name;
+	clef_tensor *w;
+	clef_init init;
+	int64_t offset; /* of the first element in values and in grads */
+} clef__param;
+
+struct clef_params {
+	clef_device *dev;
+	int references; /* the owner's, and one of each optimizer */
+	bool of_model;  /* clef_params_free() leaves it to the model */
+	int count, capacity;
+	clef__param *list;
+	int64_t numel;
+	int64_t size;                /* numel with the padding between parameters */
+	clef_tensor *values, *grads; /* float32 [size]; NULL until committed */
+};
+
+void clef__params_retain(clef_params *params);
+void clef__params_release(clef_params *params); /* NULL is accepted */
+
+/* The index of the parameter LAYER.PART (part NULL: LAYER), or -1. Looks at index `guess` first. */
+int clef__params_index(const clef_params *params, const char *layer, const char *part, int guess);
+
+/* ---- models ---- */
+
+/* A line of clef_model_print(). */
+typedef struct clef__row {
+	char *layer;    /* NULL: an operation outside of any layer */
+	const char *op; /* the operation's name */
+	clef_shape output;
+	int64_t numel; /* values in parameters that no row above has used */
+	bool shared;   /* uses parameters of a row above */
+} clef__row;
+
+/* The model, as its forward function sees it. */
+struct clef_module {
+	clef_model *model;
+	clef_tape *dry; /* the recording in which parameters are made; NULL once the model exists */
+	int cursor;     /* the parameter that a layer will ask for next if the order is as ever */
+};
+
+struct clef_model {
+	clef_module module;
+	clef_forward_fn forward;
+	clef_params *params;
+	clef_model_opts opts;
+	clef_shape input, output; /* of one sample */
+	clef_layer *layers;       /* of a sequential model: a copy; else NULL */
+	int layer_count;
+	char (*layer_names)[12]; /* "0", "1", ... */
+	char **labels;           /* names of the layers called in the dry run, one a call; gone after it */
+	int label_count, label_capacity;
+	clef__row *rows;
+	int row_count, row_capacity;
+};
+
+/* clef_model_new(); layers NULL unless the model is a sequential one. */
+clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const clef_layer *layers, int count,
+			    clef_shape input, const clef_model_opts *opts);
+
+/* Fills model->rows from a recording of its forward function. */
+clef_status clef__model_rows(clef_model *model, const clef_tape *tape);
+
+/* ---- layers ---- */
+
+/* Around the operations of a layer. The first makes them one row of clef_model_print(). The second returns y; if that
+ * is NULL, it puts the layer's name and kind and the shape of x in front of the message. */
+clef_status clef__layer_begin(clef_module *m, const char *name);
+clef_tensor *clef__layer_end(clef_module *m, const char *name, const char *kind, const clef_tensor *x, clef_tensor *y);
+
+/* True for a field that was left at 0, which means its default; -0.0f is a zero that is meant. */
+bool clef__left_out(float value);
+
+/* ---- kinds of layers: what sequential models and model strings know ---- */
+
+typedef enum clef__field_kind {
+	CLEF__FIELD_COUNT,  /* int64_t, 1 or more; required */
+	CLEF__FIELD_NUMBER, /* float */
+	CLEF__FIELD_FLAG,   /* bool */
+} clef__field_kind;
+
+/* A field of clef_layer that a kind takes. */
+typedef struct clef__layer_field {
+	const char *name; /* in a model string; NULL ends the list */
+	clef__field_kind kind;
+	size_t offset;
+	float preset; /* default of a number */
+} clef__layer_field;
+
+#define CLEF__LAYER_FIELDS 4
+
+typedef struct clef__layer_type {
+	const char *name;
+	/* One of the two. */
+	clef_tensor *(*apply)(clef_module *m, const char *name, clef_tensor *x, const clef_layer *layer);
+	clef_tensor *(*pointwise)(clef_tensor *x, float p, float q);
+	bool inits; /* takes weight and bias */
+	clef__layer_field field[CLEF__LAYER_FIELDS];
+} clef__layer_type;
+
+/* NULL for a value that is no kind. */
+const clef__layer_type *clef__layer_type_of(clef_layer_kind kind);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The device from the inside, for the files of the runtime: everything that touches OpenCL. */
+#ifndef CLEF_OPENCL_H
+#define CLEF_OPENCL_H
+
+#include <CL/cl.h>
+
+#include "runtime.h"
+
+/* Buffers of 2^k, 1.25, 1.5 and 1.75 times 2^k bytes. */
+#define CLEF__SIZE_CLASSES (4 * 48)
+#define CLEF__STAGES       4
+
+typedef struct clef__kernel clef__kernel;
+typedef struct clef__program clef__program;
+typedef struct clef__profile clef__profile;
+
+struct clef__buffer {
+	clef_device *dev; /* held while the buffer is in use, not while it is pooled */
+	cl_mem mem;
+	size_t bytes; /* of its size class */
+	int size_class;
+	int references;
+	clef__buffer *next; /* in the pool */
+};
+
+/* Host memory that an upload in flight reads from. */
+typedef struct clef__stage {
+	void *data;
+	size_t size;
+	cl_event done;
+} clef__stage;
+
+struct clef_device {
+	int references;
+	clef_device_info info;
+	clef_device_stats stats;
+	size_t max_item_size[3];
+	cl_device_id id;
+	cl_context context;
+	cl_command_queue queue;
+	void *tape;
+	clef__buffer *pool[CLEF__SIZE_CLASSES];
+	clef__stage stage[CLEF__STAGES];
+	int next_stage;
+	clef__program *programs; /* list */
+	clef__kernel **kernels;  /* hash table, open addressing, a power of two */
+	int kernel_capacity, kernel_count;
+	char *cache_folder; /* NULL: no cache */
+	bool cache_warned;
+	uint32_t gemm_checked, gemm_bad; /* bits by engine */
+	int gemm_forced;                 /* engine named by $CLEF_GEMM, or -1 */
+	clef__profile *profile;          /* NULL unless profiling */
+};
+
+struct clef__kernel {
+	clef__program *program;
+	const char *name;
+	uint64_t hash;
+	cl_kernel kernel;
+	size_t work_group_size; /* the most that this kernel takes here */
+};
+
+/* The name of an OpenCL error code, without "CL_"; "error -1234" for one that is unknown. */
+const char *clef__cl_error(cl_int code);
+
+/* Fails naming the OpenCL call, its error and the device; CLEF_ERROR_DEVICE_MEMORY for the codes that mean that. */
+clef_status clef__cl_fail(const clef_device *dev, cl_int code, const char *call);
+
+/* ---- devinfo.c ---- */
+
+/* Fills in all but platform, device and platform_name. False when the device cannot be queried. */
+bool clef__device_query(cl_device_id id, clef_device_info *info, size_t max_item_size[3]);
+
+/* ---- buffer.c ---- */
+
+void clef__pool_free(clef_device *dev);
+void clef__stages_free(clef_device *dev);
+
+/* ---- program.c ---- */
+
+/* The kernel, compiled if it has not been yet. NULL on failure. */
+clef__kernel *clef__kernel_get(clef_device *dev, const clef__launch_opts *opts);
+void clef__programs_free(clef_device *dev);
+
+/* ---- cache.c: compiled programs on disk ---- */
+
+/* Finds the folder for dev->cache_folder. */
+void clef__cache_open(clef_device *dev);
+
+/* The binary stored under the key, in memory to be freed, or NULL when there is none that is whole. */
+unsigned char *clef__cache_load(clef_device *dev, const char *key, size_t key_size, size_t *size);
+
+/* Stores a binary. Cannot fail: if the disk does not take it, warns once. */
+void clef__cache_store(clef_device *dev, const char *key, size_t key_size, const unsigned char *binary, size_t size);
+
+/* ---- profile.c ---- */
+
+clef__profile *clef__profile_new(void);
+/* Takes over the event of a launch. */
+void clef__profile_event(clef__profile *profile, const char *label, cl_event event, double bytes, double flops);
+/* Adds a call timed on the host. */
+void clef__profile_time(clef__profile *profile, const char *label, double seconds, double bytes, double flops);
+/* Prints the table to standard error and frees the profile. */
+void clef__profile_close(clef_device *dev);
+
+/* ---- gemm.c ---- */
+
+/* Reads $CLEF_GEMM. */
+clef_status clef__gemm_open(clef_device *dev);
+void clef__gemm_close(clef_device *dev);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gradients. One walk over the recording from its end: each node adds to the gradients of its inputs, and then its own
+ * result's gradient is not needed any more and its memory goes to the next. The first term of a gradient is written
+ * with beta 0 and the others are added with beta 1, in the order of the walk, so sums are the same in every run and
+ * nothing has to be zeroed.
+ */
+#include <stdatomic.h>
+
+#include "arena.h"
+
+/* Numbers the backward passes of all tapes, so that a leaf can tell which pass wrote its gradient. */
+static _Atomic uint64_t passes;
+
+clef_status clef_requires_grad(clef_tensor *x, bool yes)
+{
+	if (!x)
+		return clef__null_argument("clef_requires_grad");
+	if (x->dtype != CLEF_FLOAT32)
+		return clef__fail(CLEF_ERROR_DTYPE, "clef_requires_grad: the tensor is %s; only float32 has gradients",
+				  clef_dtype_name(x->dtype));
+	if (!yes && x->tape)
+		return clef__fail(CLEF_ERROR_STATE, "clef_requires_grad: only a leaf can stop requiring a gradient; "
+						    "clef_detach() cuts a tensor of a tape off");
+	x->asked_grad = yes;
+	x->requires_grad = yes;
+	return CLEF_OK;
+}
+
+clef_tensor *clef_grad(const clef_tensor *x)
+{
+	if (!x) {
+		clef__null_argument("clef_grad");
+		return NULL;
+	}
+	if (!x->asked_grad)
+		return clef__fail_null(CLEF_ERROR_STATE,
+				       "clef_grad: the tensor %s did not ask for a gradient: call clef_requires_grad()",
+				       CLEF__SHAPE_TEXT(x->shape));
+	if (!x->grad || !x->grad_pass)
+		return clef__fail_null(CLEF_ERROR_STATE, "clef_grad: no clef_backward() has reached the tensor %s yet",
+				       CLEF__SHAPE_TEXT(x->shape));
+	return x->grad;
+}
+
+static clef_status make_grad(clef_tensor *x)
+{
+	if (x->tape) {
+		x->grad = clef__tape_tensor(x->tape, CLEF_FLOAT32, x->shape);
+		return x->grad ? clef__tape_allocate(x->grad) : CLEF_ERROR_MEMORY;
+	}
+	x->grad = clef_tensor_new(x->dev, CLEF_FLOAT32, x->shape);
+	return x->grad ? CLEF_OK : clef_error_status();
+}
+
+/* Where the next term of the gradient of x goes in this pass. */
+static clef_status grad_target(clef_tensor *x, uint64_t pass, bool accumulate, clef__grad *target)
+{
+	bool first = x->grad_pass != pass;
+
+	if (!x->grad || (x->tape && first)) {
+		clef_status status = make_grad(x);
+
+		if (status)
+			return status;
+	}
+	target->dx = x->grad;
+	target->beta = !first || (accumulate && !x->tape && x->grad_fresh) ? 1.0f : 0.0f;
+	x->grad_pass = pass;
+	x->grad_fresh = true;
+	return CLEF_OK;
+}
+
+static clef_status node_backward(const clef__node *n, uint64_t pass, bool accumulate, clef__grad *grads)
+{
+	clef_tensor *y = n->y;
+	clef_status status = CLEF_OK;
+
+	if (!y->requires_grad || y->grad_pass != pass || !n->op->backward)
+		return CLEF_OK;
+	for (int i = 0; i < n->inputs && !status; i++) {
+		grads[i] = (clef__grad){ NULL, 0 };
+		if (n->x[i]->requires_grad)
+			status = grad_target(n->x[i], pass, accumulate, &grads[i]);
+	}
+	if (!status)
+		status = n->op->backward(n, y->grad, grads);
+	if (!y->asked_grad)
+		clef__scratch_free(y->grad);
+	return status;
+}
+
+static clef_status check_loss(const char *what, const clef_tensor *loss)
+{
+	if (!loss)
+		return clef__null_argument(what);
+	if (loss->numel != 1)
+		return clef__fail(CLEF_ERROR_SHAPE, "%s: the loss has shape %s; it must have one element", what,
+				  CLEF__SHAPE_TEXT(loss->shape));
+	if (!loss->tape || loss->recording != loss->tape->recording)
+		return clef__fail(CLEF_ERROR_STATE, "%s: the loss is not a result of the current recording", what);
+	if (loss->tape->dry)
+		return clef__fail(CLEF_ERROR_STATE, "%s: called in the forward function of a model", what);
+	if (!loss->requires_grad)
+		return clef__fail(CLEF_ERROR_STATE, "%s: nothing that the loss depends on requires a gradient%s", what,
+				  loss->tape->no_grad ? ": the tape was begun with clef_tape_begin_no_grad()" : "");
+	return CLEF_OK;
+}
+
+static clef_status backward(const char *what, clef_tensor *loss, bool accumulate)
+{
+	clef_status status = check_loss(what, loss);
+	uint64_t pass = ++passes;
+	clef__grad start, *grads;
+	clef_tape *tape;
+	int most = 0;
+
+	if (status)
+		return status;
+	tape = loss->tape;
+	for (int i = 0; i < tape->node_count; i++)
+		most = CLEF__MAX(most, tape->nodes[i]->inputs);
+	grads = clef__arena_alloc(&tape->arena, (size_t)most * sizeof(clef__grad));
+	if (!grads)
+		return CLEF_ERROR_MEMORY;
+	status = grad_target(loss, pass, false, &start);
+	if (!status)
+		status = clef_fill(start.dx, 1);
+	for (int i = tape->node_count - 1; i >= 0 && !status; i--)
+		status = node_backward(tape->nodes[i], pass, accumulate, grads);
+	return status;
+}
+
+clef_status clef_backward(clef_tensor *loss)
+{
+	return backward("clef_backward", loss, false);
+}
+
+clef_status clef_backward_add(clef_tensor *loss)
+{
+	return backward("clef_backward_add", loss, true);
+}
+
+/* ---- detach ---- */
+
+static clef_status infer_detach(clef__node *n, clef_shape *shape, clef_dtype *dtype)
+{
+	*shape = n->x[0]->shape;
+	*dtype = n->x[0]->dtype;
+	return CLEF_OK;
+}
+
+static const clef__op detach = { "detach", infer_detach, NULL, NULL };
+
+clef_tensor *clef_detach(clef_tensor *x)
+{
+	return clef__apply(&detach, &x, 1, NULL, 0);
+}
