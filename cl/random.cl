@@ -13,9 +13,8 @@
 #define LANES       0u
 #define STORE(v, x) vstore4((float4)((v)[0], (v)[1], (v)[2], (v)[3]), 0, (x))
 #elif PHILOX_WIDTH == 16
-#define LANES ((uint16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
-#define QUAD(v, i)                                                                                                     \
-	(v)[0].s##i, (v)[1].s##i, (v)[2].s##i, (v)[3].s##i
+#define LANES      ((uint16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#define QUAD(v, i) (v)[0].s##i, (v)[1].s##i, (v)[2].s##i, (v)[3].s##i
 #define STORE(v, x)                                                                                                    \
 	do {                                                                                                           \
 		vstore16((float16)(QUAD(v, 0), QUAD(v, 1), QUAD(v, 2), QUAD(v, 3)), 0, (x));                           \

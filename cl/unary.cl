@@ -8,25 +8,24 @@
 #define SELU_SCALE   1.0507009873554804934193349852946f
 #define INV_SQRT_2PI 0.39894228040143267794f
 
-/* sqrt(2 / pi) (x + 0.044715 x^3), within the range where tanh of it is not yet +-1. */
-static float gelu_inner(float x)
-{
-	const float t = clamp(x, -10.0f, 10.0f);
-
-	return x != x ? x : 0.79788456080286535588f * (t + 0.044715f * t * t * t);
-}
-
-static float gelu_tanh_slope(float x)
-{
-	const float t = clamp(x, -10.0f, 10.0f), y = tanh(gelu_inner(x));
-	const float inner = 0.79788456080286535588f * (1.0f + 3.0f * 0.044715f * t * t);
-
-	return 0.5f * (1.0f + y) + 0.5f * t * (1.0f - y * y) * inner;
-}
-
 static float logistic(float x)
 {
 	return 1.0f / (1.0f + exp(-x));
+}
+
+/* sqrt(2 / pi) (x + 0.044715 x^3). With it gelu's (1 + tanh(t)) / 2 is logistic(2 t), which has no cancellation. */
+static float gelu_inner(float x)
+{
+	return 0.79788456080286535588f * (x + 0.044715f * x * x * x);
+}
+
+/* Beyond +-10 the logistic is 0 or 1 to the last bit; its slope is 0 there, but the inner slope overflows. */
+static float gelu_tanh_slope(float x)
+{
+	const float s = logistic(2.0f * gelu_inner(x)), t = clamp(x, -10.0f, 10.0f);
+	const float inner = 0.79788456080286535588f * (1.0f + 3.0f * 0.044715f * t * t);
+
+	return s + 2.0f * t * s * (1.0f - s) * inner;
 }
 
 static float silu_slope(float x)

@@ -32,12 +32,13 @@ static clef_status train(clef_tape *tape, clef_tensor *const *w, clef_loader *lo
 	return s;
 }
 
-/* The accuracy on a set whose loader gives it in one batch; NaN after an error. */
+/* The accuracy on a set whose loader gives it in one batch; not a number >= 0 after an error. */
 static double test(clef_tape *tape, clef_tensor *const *w, clef_loader *loader)
 {
 	clef_batch b;
 
-	clef_loader_next(loader, &b);
+	if (!clef_loader_next(loader, &b))
+		return -1;
 	clef_tape_begin_no_grad(tape);
 	return clef_item(clef_accuracy(mlp(clef_input(tape, &b.images), w), clef_input(tape, &b.labels)));
 }

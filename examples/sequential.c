@@ -10,9 +10,9 @@
 #include <clef/clef.h>
 
 static const clef_layer mlp[] = {
-	{ CLEF_FLATTEN },
+	{ .kind = CLEF_FLATTEN },
 	{ CLEF_LINEAR, .out = 128 },
-	{ CLEF_RELU },
+	{ .kind = CLEF_RELU },
 	{ CLEF_LINEAR, .out = 10 },
 };
 
@@ -32,12 +32,13 @@ static clef_status train(clef_tape *tape, clef_model *model, clef_optim *opt, cl
 	return s;
 }
 
-/* The accuracy on a set whose loader gives it in one batch; NaN after an error. */
+/* The accuracy on a set whose loader gives it in one batch; not a number >= 0 after an error. */
 static double test(clef_tape *tape, clef_model *model, clef_loader *loader)
 {
 	clef_batch b;
 
-	clef_loader_next(loader, &b);
+	if (!clef_loader_next(loader, &b))
+		return -1;
 	clef_tape_begin_no_grad(tape);
 	return clef_item(
 		clef_accuracy(clef_model_forward(model, clef_input(tape, &b.images)), clef_input(tape, &b.labels)));

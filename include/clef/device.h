@@ -75,7 +75,7 @@ CLEF_API clef_device *clef_device_open(const char *which);
  * after this call. NULL is accepted. */
 CLEF_API void clef_device_close(clef_device *dev);
 
-/* Valid as long as the device. */
+/* Valid as long as the device; NULL for NULL. */
 CLEF_API const clef_device_info *clef_device_get_info(const clef_device *dev);
 
 /* Waits until the device has done all that was enqueued. Errors: CLEF_ERROR_OPENCL, if it failed meanwhile. */
@@ -93,9 +93,10 @@ typedef struct clef_device_stats {
 	double build_seconds;     /* time spent in both */
 } clef_device_stats;
 
+/* Zeros for NULL. */
 CLEF_API clef_device_stats clef_device_get_stats(const clef_device *dev);
 
-/* Gives the buffers kept for reuse back to the driver. */
+/* Gives the buffers kept for reuse back to the driver. NULL is accepted. */
 CLEF_API void clef_device_trim(clef_device *dev);
 
 #ifdef __cplusplus

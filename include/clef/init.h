@@ -5,7 +5,13 @@
  * Random numbers come from Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). A
  * stream is a seed and a counter; element i of a draw depends on (seed, counter, i) alone, never on the device or the
  * launch. Uniform and normal draws consist of integer and exactly rounded operations only, so they are bit-identical
- * on every device and equal to clef_rng_uniform() and clef_rng_normal() on the host.
+ * on every device and equal to clef_rng_uniform() and clef_rng_normal() on the host (as long as bounds and deviations
+ * are above 1e-30 or so: below 1.2e-38 devices may round to 0).
+ *
+ * Element i comes from word i % 4 of the block i / 4; normal values from two words, the first or the last two of their
+ * block. The Philox key of a block is the seed and its counter is { block number, rng counter }, each of these 64-bit
+ * numbers as two words, the low one first. Normal values are those of Box and Muller's formula (1958) to 3e-7,
+ * relatively, and reach from -6.66 to 6.66, where the tails that are missing weigh 3e-11.
  */
 #ifndef CLEF_INIT_H
 #define CLEF_INIT_H
@@ -40,12 +46,14 @@ CLEF_API void clef_rng_permutation(clef_rng *rng, int32_t *values, size_t n);
 /* ---- initializers: fill a float32 tensor; not recorded on any tape ----
  *
  * Errors: ERROR_INVALID for a bad bound, standard deviation, gain or nonlinearity; ERROR_SHAPE where a fan is asked of
- * a tensor of fewer than two dimensions, or a fan is 0; ERROR_DTYPE unless float32. After an error rng is unchanged. */
+ * a tensor of fewer than two dimensions, or a fan is 0; ERROR_DTYPE unless float32. After an error rng is unchanged.
+ * The tensor may be one without values in a model's dry run: then rng advances and nothing else happens. */
 
-/* x[i] ~ U[lo, hi), as lo + u (hi - lo) rounded once. lo <= hi, both finite. torch.nn.init.uniform_. */
+/* x[i] ~ U[lo, hi), as lo + u (hi - lo) rounded once, and never hi (but for lo = hi). lo <= hi, both finite, and so is
+ * hi - lo. torch.nn.init.uniform_. */
 CLEF_API clef_status clef_init_uniform(clef_tensor *x, float lo, float hi, clef_rng *rng);
 
-/* x[i] ~ N(mean, std^2). std >= 0, both finite. torch.nn.init.normal_. */
+/* x[i] ~ N(mean, std^2), as mean + z std rounded once. std >= 0, both finite. torch.nn.init.normal_. */
 CLEF_API clef_status clef_init_normal(clef_tensor *x, float mean, float std, clef_rng *rng);
 
 /* x[i] = value. torch.nn.init.constant_; 0 and 1 give zeros_ and ones_. */
@@ -86,8 +94,8 @@ CLEF_API clef_status clef_init_kaiming_normal(clef_tensor *x, const clef_kaiming
  * torch.nn.init.calculate_gain. */
 CLEF_API float clef_calculate_gain(clef_nonlinearity nonlinearity, float a);
 
-/* fan_in = dim[1] * dim[2] * ..., fan_out = dim[0] * dim[2] * ..., for weights [out, in, kernel...]. ERROR_SHAPE below
- * two dimensions. */
+/* fan_in = dim[1] * dim[2] * ..., fan_out = dim[0] * dim[2] * ..., for weights [out, in, kernel...]; either pointer may
+ * be NULL. ERROR_SHAPE below two dimensions. */
 CLEF_API clef_status clef_calculate_fan(clef_shape shape, int64_t *fan_in, int64_t *fan_out);
 
 /* ---- an initializer as data: for layers, parameters and command lines ---- */
@@ -109,12 +117,14 @@ typedef struct clef_init {
 	clef_kaiming_opts kaiming;
 } clef_init;
 
-/* Fills x by the initializer. CLEF_INIT_DEFAULT is an error here: only a layer knows its default. */
+/* Fills x by the initializer: one draw, or none for a constant. CLEF_INIT_DEFAULT is an error here: only a layer knows
+ * its default. */
 CLEF_API clef_status clef_init_apply(clef_tensor *x, const clef_init *init, clef_rng *rng);
 
 /* Reads "xavier_uniform", "normal(0, 0.02)", "kaiming_normal(fan_out, relu)", "constant(0.1)", "zeros", "ones",
  * "default": a name and, where wanted, its numbers or words in parentheses. Numbers are p and q; for kaiming a number
- * is a. ERROR_INVALID names the text and what was allowed. */
+ * is a. The decimal point is a point in every locale. ERROR_INVALID names the text and what was allowed, and leaves
+ * *init as it was. */
 CLEF_API clef_status clef_init_parse(const char *text, clef_init *init);
 
 #ifdef __cplusplus

@@ -170,10 +170,11 @@ static const char *set_number(clef_layer *layer, const clef__layer_field *field,
 	float f;
 	char *end;
 
+	errno = 0;
 	d = strtod(text, &end);
 	if (end == text || *end || isnan(d))
 		return "a number was expected";
-	if (isfinite(d) && fabs(d) > (double)FLT_MAX)
+	if (fabs(d) > (double)FLT_MAX && (isfinite(d) || errno == ERANGE))
 		return "the number does not fit a float";
 	f = (float)d;
 	memcpy((char *)layer + field->offset, &f, sizeof(f));

@@ -141,14 +141,15 @@ static void print_line(FILE *out, size_t length)
 static void print_totals(const clef_params *params, FILE *out)
 {
 	char total[32], trainable[32];
+	double kib = (double)params->size * sizeof(float) / 1024;
 	int64_t wanted = 0;
 
 	for (int i = 0; i < params->count; i++)
 		if (params->list[i].w->requires_grad)
 			wanted += params->list[i].w->numel;
 	fprintf(out, "Parameters: %s, trainable: %s\n", grouped(params->numel, total), grouped(wanted, trainable));
-	fprintf(out, "Memory: %.2f MiB for the parameters, as much for their gradients\n",
-		(double)params->size * sizeof(float) / (1024.0 * 1024.0));
+	fprintf(out, "Memory: %.1f %s for the parameters, as much for their gradients\n", kib < 1024 ? kib : kib / 1024,
+		kib < 1024 ? "KiB" : "MiB");
 }
 
 static void print_table(const clef_model *model, const row_text *texts, FILE *out)

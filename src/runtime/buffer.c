@@ -30,7 +30,7 @@ static int class_of(size_t bytes)
 
 void clef_device_trim(clef_device *dev)
 {
-	for (int c = 0; c < CLEF__SIZE_CLASSES; c++)
+	for (int c = 0; dev && c < CLEF__SIZE_CLASSES; c++)
 		while (dev->pool[c]) {
 			clef__buffer *b = dev->pool[c];
 
@@ -143,30 +143,44 @@ void clef__buffer_release(clef__buffer *b)
 	clef__device_release(dev);
 }
 
-/* The next place in the ring, free for `bytes`; NULL on failure. */
-static clef__stage *take_stage(clef_device *dev, size_t bytes)
+static clef_status wait_for_stage(clef_device *dev, clef__stage *stage)
 {
-	clef__stage *stage = &dev->stage[dev->next_stage];
 	cl_int code;
 
-	dev->next_stage = (dev->next_stage + 1) % CLEF__STAGES;
-	if (stage->done) {
-		code = clWaitForEvents(1, &stage->done);
-		clReleaseEvent(stage->done);
-		stage->done = NULL;
-		if (code) {
-			clef__cl_fail(dev, code, "clWaitForEvents");
-			return NULL;
-		}
-	}
-	if (stage->size < bytes) {
+	if (!stage->done)
+		return CLEF_OK;
+	code = clWaitForEvents(1, &stage->done);
+	clReleaseEvent(stage->done);
+	stage->done = NULL;
+	return code ? clef__cl_fail(dev, code, "clWaitForEvents") : CLEF_OK;
+}
+
+/* All at once, although that waits for those in use: so a loop that uploads the same sizes again allocates nothing. */
+static clef_status grow_stages(clef_device *dev, size_t bytes)
+{
+	for (int i = 0; i < CLEF__STAGES; i++) {
+		clef__stage *stage = &dev->stage[i];
+
+		if (wait_for_stage(dev, stage))
+			return clef_error_status();
 		free(stage->data);
 		stage->size = 0;
 		stage->data = clef__calloc(bytes, 1, "an upload");
 		if (!stage->data)
-			return NULL;
+			return CLEF_ERROR_MEMORY;
 		stage->size = bytes;
 	}
+	return CLEF_OK;
+}
+
+/* The next place in the ring, free for `bytes`; NULL on failure. */
+static clef__stage *take_stage(clef_device *dev, size_t bytes)
+{
+	clef__stage *stage = &dev->stage[dev->next_stage];
+
+	dev->next_stage = (dev->next_stage + 1) % CLEF__STAGES;
+	if (stage->size < bytes ? grow_stages(dev, bytes) : wait_for_stage(dev, stage))
+		return NULL;
 	return stage;
 }
 

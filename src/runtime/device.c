@@ -117,13 +117,14 @@ static const found *choose(const found_list *list, const char *which)
 
 	if (!*which)
 		return default_device(list);
-	if (sscanf(which, "%d:%d%n", &platform, &device, &used) == 2 && !which[used]) {
+	/* Nine digits at most: more would overflow, and there are no such numbers. */
+	if (sscanf(which, "%9d:%9d%n", &platform, &device, &used) == 2 && !which[used]) {
 		for (int i = 0; i < list->count; i++)
 			if (list->item[i].info.platform == platform && list->item[i].info.device == device)
 				return &list->item[i];
 		return NULL;
 	}
-	if (sscanf(which, "%d%n", &device, &used) == 1 && !which[used])
+	if (sscanf(which, "%9d%n", &device, &used) == 1 && !which[used])
 		return device >= 0 && device < list->count ? &list->item[device] : NULL;
 	for (int kind = CLEF_DEVICE_CPU; kind < CLEF_DEVICE_OTHER; kind++)
 		if (same_word(clef_device_kind_name((clef_device_kind)kind), which))
@@ -267,12 +268,12 @@ void clef_device_close(clef_device *dev)
 
 const clef_device_info *clef_device_get_info(const clef_device *dev)
 {
-	return &dev->info;
+	return dev ? &dev->info : NULL;
 }
 
 clef_device_stats clef_device_get_stats(const clef_device *dev)
 {
-	return dev->stats;
+	return dev ? dev->stats : (clef_device_stats){ 0 };
 }
 
 clef_status clef_finish(clef_device *dev)

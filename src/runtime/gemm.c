@@ -25,6 +25,12 @@ static bool fits_any(const clef_device *dev)
 	return true;
 }
 
+/* Its blocks of B want a cache as large as the one that PoCL's local memory stands for. */
+static bool fits_cpu(const clef_device *dev)
+{
+	return dev->info.kind == CLEF_DEVICE_CPU && dev->info.local_memory >= 128 * 1024;
+}
+
 static double flops(const clef__gemm_opts *g)
 {
 	return 2.0 * g->m * g->n * g->k;
@@ -79,9 +85,12 @@ static clef_status run_plain(clef_device *dev, const clef__gemm_opts *g)
 }
 
 static const engine engines[] = {
+	{ "cpu", fits_cpu, clef__gemm_cpu, true },
 	{ "clblast", fits_any, run_clblast, false },
 	{ "plain", fits_any, run_plain, false },
 };
+
+#define CLBLAST_BIT (1u << 1)
 
 /* C is written before the product: by the bias in every row; or by zeros or beta C, where there is nothing to sum. */
 static clef_status prepare_c(clef_device *dev, const clef__gemm_opts *g)
@@ -196,7 +205,7 @@ static bool usable(clef_device *dev, int i)
 {
 	uint32_t bit = 1u << i;
 
-	if ((dev->gemm_forced >= 0 && dev->gemm_forced != i) || !engines[i].fits(dev))
+	if (dev->gemm_forced >= 0 ? dev->gemm_forced != i : !engines[i].fits(dev))
 		return false;
 	if (!(dev->gemm_checked & bit)) {
 		dev->gemm_checked |= bit;
@@ -234,14 +243,12 @@ clef_status clef__gemm_open(clef_device *dev)
 	}
 	if (dev->gemm_forced < 0)
 		return clef__fail(CLEF_ERROR_INVALID, "CLEF_GEMM is \"%s\": there are %s", name, names);
-	if (!engines[dev->gemm_forced].fits(dev))
-		return clef__fail(CLEF_ERROR_INVALID, "CLEF_GEMM is \"%s\", which is not for %s", name, dev->info.name);
 	return CLEF_OK;
 }
 
 void clef__gemm_close(clef_device *dev)
 {
 	/* CLBlast keeps its programs by context, and would keep this one's for ever. */
-	if (dev->gemm_checked & 1u)
+	if (dev->gemm_checked & CLBLAST_BIT)
 		CLBlastClearCache();
 }

@@ -29,11 +29,6 @@ static clef_status set_arg(clef_device *dev, const clef__kernel *k, cl_uint *ind
 		code = clSetKernelArg(k->kernel, (*index)++, 32, &arg->value);
 		break;
 	case CLEF__ARG_LOCAL:
-		if (arg->value.ul > dev->info.local_memory)
-			return clef__fail(CLEF_ERROR_UNSUPPORTED,
-					  "kernel %s wants %llu bytes of local memory, %s has %llu", k->name,
-					  (unsigned long long)arg->value.ul, dev->info.name,
-					  (unsigned long long)dev->info.local_memory);
 		code = clSetKernelArg(k->kernel, (*index)++, (size_t)arg->value.ul, NULL);
 		break;
 	case CLEF__ARG_END:
@@ -45,8 +40,24 @@ static clef_status set_arg(clef_device *dev, const clef__kernel *k, cl_uint *ind
 	return CLEF_OK;
 }
 
+/* What the kernel declares and what its arguments add. */
+static clef_status check_local_memory(const clef_device *dev, const clef__kernel *k, const clef__launch_opts *opts)
+{
+	uint64_t bytes = k->local_memory;
+
+	for (const clef__arg *arg = opts->args; arg->kind != CLEF__ARG_END; arg++)
+		if (arg->kind == CLEF__ARG_LOCAL)
+			bytes += arg->value.ul;
+	if (bytes > dev->info.local_memory)
+		return clef__fail(CLEF_ERROR_UNSUPPORTED, "kernel %s wants %llu bytes of local memory, %s has %llu",
+				  k->name, (unsigned long long)bytes, dev->info.name,
+				  (unsigned long long)dev->info.local_memory);
+	return CLEF_OK;
+}
+
 /* One size for every launch of a kernel, since some drivers compile anew for each: on a CPU, large ones that share the
- * cost of a group, unless there is enough work in an item; on a GPU, a few wavefronts. Rows of a matrix may be short. */
+ * cost of a group, unless there is enough work in an item; on a GPU, a few wavefronts. Rows of a matrix may be short.
+ */
 static void choose_local(const clef_device *dev, const clef__kernel *k, const clef__launch_opts *opts, size_t local[3])
 {
 	bool cpu = dev->info.kind == CLEF_DEVICE_CPU;
@@ -102,7 +113,7 @@ clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts)
 	if (!opts->global[0])
 		return CLEF_OK;
 	k = clef__kernel_get(dev, opts);
-	if (!k)
+	if (!k || check_local_memory(dev, k, opts))
 		return clef_error_status();
 	for (const clef__arg *arg = opts->args; arg->kind != CLEF__ARG_END; arg++)
 		if (set_arg(dev, k, &index, arg))

@@ -59,6 +59,7 @@ struct clef__kernel {
 	uint64_t hash;
 	cl_kernel kernel;
 	size_t work_group_size; /* the most that this kernel takes here */
+	cl_ulong local_memory;  /* bytes of what it declares itself, without its arguments */
 };
 
 /* The name of an OpenCL error code, without "CL_"; "error -1234" for one that is unknown. */
@@ -109,5 +110,8 @@ void clef__profile_close(clef_device *dev);
 /* Reads $CLEF_GEMM. */
 clef_status clef__gemm_open(clef_device *dev);
 void clef__gemm_close(clef_device *dev);
+
+/* gemm_cpu.c: an engine of gemm.c; k > 0. */
+clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g);
 
 #endif

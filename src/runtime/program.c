@@ -59,6 +59,8 @@ static clef_status read_kernel_file(const char *folder, const char *name, text *
 				    path);
 	while (file && !status && (n = fread(block, 1, sizeof(block), file)) > 0)
 		status = append(t, block, n);
+	if (file && !status && ferror(file))
+		status = clef__fail(CLEF_ERROR_IO, "kernel file %s cannot be read to its end", path);
 	if (file)
 		fclose(file);
 	free(path);
@@ -342,6 +344,8 @@ static clef__kernel *kernel_new(clef_device *dev, const clef__launch_opts *opts,
 				     &k->work_group_size, NULL) ||
 	    !k->work_group_size)
 		k->work_group_size = 1;
+	clGetKernelWorkGroupInfo(k->kernel, dev->id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof(k->local_memory),
+				 &k->local_memory, NULL);
 	table_insert(dev->kernels, dev->kernel_capacity, k);
 	dev->kernel_count++;
 	return k;

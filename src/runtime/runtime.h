@@ -87,7 +87,7 @@ typedef struct clef__arg {
 		.kind = CLEF__ARG_LOCAL, .value.ul = (uint64_t)(bytes)                                                 \
 	}
 
-#define CLEF__MAX_ARGS 20
+#define CLEF__MAX_ARGS 24
 
 /*
  * One launch of a kernel. Program and kernel are looked up, and compiled on first use. Fields left out are 0.

@@ -16,6 +16,8 @@ clef_status clef_requires_grad(clef_tensor *x, bool yes)
 {
 	if (!x)
 		return clef__null_argument("clef_requires_grad");
+	if (clef__tensor_check("clef_requires_grad", x))
+		return CLEF_ERROR_STATE;
 	if (x->dtype != CLEF_FLOAT32)
 		return clef__fail(CLEF_ERROR_DTYPE, "clef_requires_grad: the tensor is %s; only float32 has gradients",
 				  clef_dtype_name(x->dtype));
@@ -33,6 +35,8 @@ clef_tensor *clef_grad(const clef_tensor *x)
 		clef__null_argument("clef_grad");
 		return NULL;
 	}
+	if (clef__tensor_check("clef_grad", x))
+		return NULL;
 	if (!x->asked_grad)
 		return clef__fail_null(CLEF_ERROR_STATE,
 				       "clef_grad: the tensor %s did not ask for a gradient: call clef_requires_grad()",

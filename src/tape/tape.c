@@ -248,6 +248,11 @@ static clef_tape *find_tape(const clef__op *op, clef_tensor *const *x, int input
 	if (!tape)
 		return clef__fail_null(CLEF_ERROR_STATE, "%s: no tape has been begun: call clef_tape_begin()",
 				       op->name);
+	for (int i = 0; i < inputs; i++)
+		if (!x[i]->buffer && !tape->dry)
+			return clef__fail_null(CLEF_ERROR_STATE,
+					       "%s: argument %d has no values yet: its parameters are not committed",
+					       op->name, i + 1);
 	return tape;
 }
 

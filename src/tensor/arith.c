@@ -12,6 +12,8 @@ clef_status clef_fill(clef_tensor *x, double value)
 
 	if (!x)
 		return clef__null_argument("clef_fill");
+	if (clef__tensor_check("clef_fill", x))
+		return CLEF_ERROR_STATE;
 	real = x->dtype == CLEF_FLOAT32;
 	if (!real && !(value > -2147483649.0 && value < 2147483648.0))
 		return clef__fail(CLEF_ERROR_INVALID, "clef_fill: %g does not fit an int32 tensor", value);
@@ -47,6 +49,8 @@ static clef_status check_pair(const char *what, const clef_tensor *x, const clef
 {
 	if (!x || !y)
 		return clef__null_argument(what);
+	if (clef__tensor_check(what, x) || clef__tensor_check(what, y))
+		return CLEF_ERROR_STATE;
 	if (!clef_shape_equal(x->shape, y->shape))
 		return clef__fail(CLEF_ERROR_SHAPE, "%s: x %s and y %s differ", what, CLEF__SHAPE_TEXT(x->shape),
 				  CLEF__SHAPE_TEXT(y->shape));
@@ -177,15 +181,20 @@ clef_status clef__reduce_sum(const clef_tensor *x, const bool reduce[CLEF_MAX_DI
 			     clef_tensor *y)
 {
 	clef_device *dev = x->dev;
-	groups g = group_dims(x, reduce);
 	clef__buffer *in = x->buffer, *out = NULL;
 	size_t in_offset = x->offset;
 	clef_status status = CLEF_OK;
+	groups g;
 	int i;
 
 	if (!x->buffer || !y->buffer)
 		return CLEF_OK;
-	if (last_reduced(&g) < 0 || y->numel == 0)
+	/* Sums of nothing. The other sizes may be so large that their product overflows. */
+	if (x->numel == 0)
+		return run_pass(dev, &(sum_pass){ 1, 0, (int)y->numel, 1 }, in, in_offset, alpha, beta, y->buffer,
+				y->offset);
+	g = group_dims(x, reduce);
+	if (last_reduced(&g) < 0)
 		return clef__axpby(alpha, x, beta, y);
 	while (!status && (i = last_reduced(&g)) >= 0) {
 		sum_pass p = { product(g.size, i), g.size[i], product(g.size + i + 1, g.count - i - 1), g.size[i] };
@@ -209,5 +218,7 @@ clef_status clef__reduce_sum(const clef_tensor *x, const bool reduce[CLEF_MAX_DI
 		in = out;
 		in_offset = 0;
 	}
+	if (in != x->buffer)
+		clef__buffer_release(in);
 	return status;
 }

@@ -108,12 +108,22 @@ clef_device *clef_tensor_device(const clef_tensor *x)
 	return x ? x->dev : NULL;
 }
 
+clef_status clef__tensor_check(const char *what, const clef_tensor *x)
+{
+	if (x->tape && !x->recording)
+		return clef__fail(CLEF_ERROR_STATE,
+				  "%s: the tensor was made before the last clef_tape_begin() of its tape", what);
+	return CLEF_OK;
+}
+
 static clef_status check_transfer(const char *what, const clef_tensor *x, const void *data, size_t bytes)
 {
 	size_t expected;
 
 	if (!x)
 		return clef__null_argument(what);
+	if (clef__tensor_check(what, x))
+		return CLEF_ERROR_STATE;
 	expected = (size_t)x->numel * clef_dtype_size(x->dtype);
 	if (bytes != expected)
 		return clef__fail(CLEF_ERROR_INVALID, "%s: %zu bytes given, %s %s has %zu", what, bytes,
@@ -155,6 +165,8 @@ double clef_item(const clef_tensor *x)
 		clef__null_argument("clef_item");
 		return (double)NAN;
 	}
+	if (clef__tensor_check("clef_item", x))
+		return (double)NAN;
 	if (x->numel != 1) {
 		clef__fail(CLEF_ERROR_SHAPE, "clef_item: shape %s has %lld elements, not one",
 			   CLEF__SHAPE_TEXT(x->shape), (long long)x->numel);

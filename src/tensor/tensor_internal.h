@@ -16,7 +16,7 @@ struct clef_tensor {
 	size_t offset;        /* of the first element in the buffer, in elements */
 	clef_tape *tape;      /* the owner; NULL: a leaf, which counts references and holds the device */
 	int references;
-	uint64_t recording; /* of the tape, at which this was made: to notice a use after clef_tape_begin() */
+	uint64_t recording; /* of the tape, at which this was made, 0 once it is over: to notice a use after that */
 	bool asked_grad;    /* clef_requires_grad() */
 	bool requires_grad; /* asked, or depends on one that asked */
 	clef_tensor *grad;  /* of a leaf: owned by it; of a tape's tensor: by the tape. NULL until needed */
@@ -32,6 +32,9 @@ clef_tensor *clef__tensor_view(clef_device *dev, clef_dtype dtype, clef_shape sh
 			       size_t offset);
 
 void clef__tensor_retain(clef_tensor *leaf);
+
+/* Fails with "WHAT: ..." when x was of a recording that is over, whose memory may be another tensor's by now. */
+clef_status clef__tensor_check(const char *what, const clef_tensor *x);
 
 /* y = alpha * x + beta * y, elementwise, n = numel of both; at beta 0 y is not read. */
 clef_status clef__axpby(float alpha, const clef_tensor *x, float beta, clef_tensor *y);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random numbers on the host, from the same text as the kernels' (cl/philox.clh). Element i of a draw is word i % 4 of
- * the Philox block i / 4. It lives below the initializers because the loaders shuffle with it.
+ * the Philox block i / 4.
  */
 #include <clef/init.h>
 

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * clef train: the training loop.
+ *
+ * A step only enqueues work. The loss and the number of right answers are summed by the device, and fetched when they
+ * are to be shown: at the end of an epoch, and on a terminal a few times a second. In between the program runs ahead
+ * and prepares batches while the device computes.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+
+#include <clef/clef.h>
+
+#include "progress.h"
+#include "tool.h"
+#include "train_data.h"
+#include "train_log.h"
+#include "train_model.h"
+#include "train_options.h"
+
+typedef struct run {
+	train_options options;
+	train_data data;
+	train_log log;
+	progress progress;
+
+	clef_device *dev;
+	clef_tape *tape;
+	clef_model *model;
+	clef_optim *optim;
+	clef_loader *train, *validation, *test; /* validation: NULL when nothing was held out */
+	clef_tensor *losses, *hits;             /* scalars on the device: sums over the images since they were zeroed */
+	double start;
+} run;
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+/* The second Ctrl-C ends the program at once. A shell that starts the program in the background has Ctrl-C ignored,
+ * which is left so. */
+static void catch_interrupt(void)
+{
+	struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART }, old;
+
+	action.sa_flags |= (int)SA_RESETHAND;
+	sigemptyset(&action.sa_mask);
+	if (!sigaction(SIGINT, NULL, &old) && old.sa_handler != SIG_IGN)
+		sigaction(SIGINT, &action, NULL);
+}
+
+/* ---- the loop ---- */
+
+static clef_status zero_score(run *r)
+{
+	clef_status s = clef_fill(r->losses, 0);
+
+	return s ? s : clef_fill(r->hits, 0);
+}
+
+/* Adds a batch to the sums. */
+static clef_status add_score(run *r, clef_tensor *loss, clef_tensor *accuracy, int64_t images)
+{
+	clef_status s = clef_axpy((float)images, loss, r->losses);
+
+	return s ? s : clef_axpy((float)images, accuracy, r->hits);
+}
+
+/* Waits for the device. */
+static clef_status read_score(const run *r, int64_t images, train_score *score)
+{
+	float losses = 0, hits = 0;
+	clef_status s = clef_read(r->losses, &losses, sizeof(losses));
+
+	if (!s)
+		s = clef_read(r->hits, &hits, sizeof(hits));
+	*score = (train_score){ (double)losses / (double)images, (double)hits / (double)images, images };
+	return s;
+}
+
+static clef_status train_step(run *r, const clef_batch *b)
+{
+	clef_tensor *logits, *labels, *loss;
+	clef_status s;
+
+	s = clef_tape_begin(r->tape);
+	labels = clef_input(r->tape, &b->labels);
+	logits = clef_model_forward(r->model, clef_input(r->tape, &b->images));
+	loss = clef_cross_entropy(logits, labels);
+	if (!s)
+		s = add_score(r, loss, clef_accuracy(logits, labels), b->count);
+	if (!s)
+		s = clef_backward(loss);
+	return s ? s : clef_optim_step(r->optim);
+}
+
+static clef_status train_epoch(run *r, int64_t epoch, train_score *score)
+{
+	clef_status s = zero_score(r);
+	clef_batch b;
+	int64_t images = 0;
+
+	progress_epoch(&r->progress, epoch);
+	while (!s && !(interrupted && images) && clef_loader_next(r->train, &b)) {
+		s = train_step(r, &b);
+		images += b.count;
+		if (!s && progress_due(&r->progress, images)) {
+			s = read_score(r, images, score);
+			if (!s)
+				progress_draw(&r->progress, images, score->loss, score->accuracy);
+		}
+	}
+	return s ? s : read_score(r, images, score);
+}
+
+/* The same without gradients and without a step. */
+static clef_status evaluate(run *r, clef_loader *loader, train_score *score)
+{
+	clef_status s = zero_score(r);
+	clef_batch b;
+	int64_t images = 0;
+
+	while (!s && !interrupted && clef_loader_next(loader, &b)) {
+		clef_tensor *logits, *labels;
+
+		s = clef_tape_begin_no_grad(r->tape);
+		labels = clef_input(r->tape, &b.labels);
+		logits = clef_model_forward(r->model, clef_input(r->tape, &b.images));
+		if (!s)
+			s = add_score(r, clef_cross_entropy(logits, labels), clef_accuracy(logits, labels), b.count);
+		images += b.count;
+	}
+	return s ? s : read_score(r, images, score);
+}
+
+/* ---- how a run ends ----
+ * Like all that follows, these return an exit status, or -1 where the run goes on. */
+
+static int failed(run *r)
+{
+	progress_clear(&r->progress);
+	complain("%s", reason());
+	train_log_end(&r->log, interrupted ? "interrupted" : "failed", NULL, 0, 0);
+	return interrupted ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
+static int diverged(run *r, int64_t epoch, double loss)
+{
+	progress_clear(&r->progress);
+	complain("the loss is %s after epoch %" PRId64 ": training has diverged; try a lower --lr than %g",
+		 isnan(loss) ? "NaN" : "infinite", epoch, (double)r->options.lr);
+	train_log_end(&r->log, "diverged", NULL, 0, 0);
+	return EXIT_FAILED;
+}
+
+static int print_weights(run *r, uint64_t *hash)
+{
+	if (train_model_hash(r->model, hash))
+		return failed(r);
+	printf("weights %016" PRIx64 "\n", *hash);
+	return -1;
+}
+
+static int stopped(run *r, int64_t epoch, train_score score)
+{
+	uint64_t hash;
+
+	progress_clear(&r->progress);
+	printf("interrupted in epoch %" PRId64 " after %" PRId64 " of %" PRId64
+	       " images: loss %.4f, accuracy %.2f %%\n",
+	       epoch, score.images, clef_dataset_count(r->data.train), score.loss, 100 * score.accuracy);
+	train_log_end(&r->log, "interrupted", NULL, 0, 0);
+	print_weights(r, &hash);
+	return EXIT_INTERRUPTED;
+}
+
+/* ---- epochs and the test ---- */
+
+static void print_titles(const run *r)
+{
+	printf("epoch     loss  accuracy%s  seconds  images/s\n", r->validation ? "  val. loss  val. accuracy" : "");
+	fflush(stdout);
+}
+
+static void print_epoch(run *r, int64_t epoch, train_score train, train_score validation, double took)
+{
+	progress_clear(&r->progress);
+	printf("%5" PRId64 "  %7.4f  %6.2f %%", epoch, train.loss, 100 * train.accuracy);
+	if (r->validation)
+		printf("  %9.4f  %11.2f %%", validation.loss, 100 * validation.accuracy);
+	printf("  %7.2f  %8.0f\n", took, (double)train.images / took);
+	fflush(stdout);
+}
+
+static int run_epoch(run *r, int64_t epoch)
+{
+	train_score train, validation = { 0 };
+	double start = seconds(), took;
+
+	if (train_epoch(r, epoch, &train))
+		return failed(r);
+	took = seconds() - start;
+	if (!isfinite(train.loss))
+		return diverged(r, epoch, train.loss);
+	if (r->validation && !interrupted && evaluate(r, r->validation, &validation))
+		return failed(r);
+	if (interrupted)
+		return stopped(r, epoch, train);
+	print_epoch(r, epoch, train, validation, took);
+	return train_log_epoch(&r->log, epoch, train, r->validation ? &validation : NULL, took);
+}
+
+static int run_test(run *r)
+{
+	train_score score;
+	uint64_t hash;
+	int status;
+
+	if (evaluate(r, r->test, &score))
+		return failed(r);
+	if (interrupted) {
+		printf("interrupted before the test was done\n");
+		train_log_end(&r->log, "interrupted", NULL, 0, 0);
+		print_weights(r, &hash);
+		return EXIT_INTERRUPTED;
+	}
+	printf("test accuracy %.2f %% (%" PRId64 " images)\n", 100 * score.accuracy, score.images);
+	status = print_weights(r, &hash);
+	if (status < 0)
+		status = train_log_end(&r->log, "done", &score, seconds() - r->start, hash);
+	return status < 0 ? EXIT_OK : status;
+}
+
+/* ---- the run ---- */
+
+static clef_loader *open_loader(const run *r, const clef_dataset *set, bool shuffle)
+{
+	return clef_loader_open(set, &(clef_loader_opts){ .batch = r->options.batch,
+							  .shuffle = shuffle,
+							  .seed = r->options.seed,
+							  .scale = r->data.scale,
+							  .mean = r->data.mean,
+							  .std = r->data.std });
+}
+
+static bool open_loaders(run *r)
+{
+	r->train = open_loader(r, r->data.train, true);
+	r->test = r->train ? open_loader(r, r->data.test, false) : NULL;
+	if (r->test && r->data.validation)
+		r->validation = open_loader(r, r->data.validation, false);
+	return r->test && (r->validation || !r->data.validation);
+}
+
+static bool open_training(run *r)
+{
+	r->tape = clef_tape_new(r->dev);
+	r->optim = r->tape ? train_optim_new(&r->options, r->model) : NULL;
+	r->losses = r->optim ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
+	r->hits = r->losses ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
+	return r->hits && open_loaders(r);
+}
+
+static int open_run(run *r)
+{
+	const train_options *o = &r->options;
+	int status = train_data_open(o, &r->data);
+
+	if (status < 0)
+		status = train_log_open(&r->log, o->log);
+	if (status >= 0)
+		return status;
+	r->dev = clef_device_open(o->device);
+	if (!r->dev) {
+		complain(o->device ? "--device %s: %s" : "%s%s", o->device ? o->device : "", reason());
+		return EXIT_FAILED;
+	}
+	status = train_model_open(o, &r->data, r->dev, &r->model);
+	if (status >= 0)
+		return status;
+	if (!open_training(r))
+		return failed(r);
+	return train_log_start(&r->log, o, &r->data, clef_device_get_info(r->dev),
+			       clef_params_numel(clef_model_params(r->model)));
+}
+
+static int introduce(run *r)
+{
+	const clef_device_info *info = clef_device_get_info(r->dev);
+	clef_shape sample = clef_dataset_sample(r->data.train);
+	char shape[160];
+
+	progress_clear(&r->progress);
+	printf("device  %s, %s, on %s\n", info->name, clef_device_kind_name(info->kind), info->platform_name);
+	printf("data    %s: %" PRId64 " images to train, %" PRId64 " to validate, %" PRId64
+	       " to test; %s, %d classes\n",
+	       r->options.data, clef_dataset_count(r->data.train), clef_dataset_count(r->data.validation),
+	       clef_dataset_count(r->data.test), clef_shape_text(sample, shape, sizeof(shape)),
+	       clef_dataset_classes(r->data.train));
+	printf("model   %s: %" PRId64 " parameters\n", r->options.model,
+	       clef_params_numel(clef_model_params(r->model)));
+	if (r->options.print && clef_model_print(r->model, stdout))
+		return failed(r);
+	print_titles(r);
+	return -1;
+}
+
+static void close_run(run *r)
+{
+	progress_clear(&r->progress);
+	train_log_close(&r->log);
+	clef_loader_close(r->train);
+	clef_loader_close(r->validation);
+	clef_loader_close(r->test);
+	clef_tensor_free(r->losses);
+	clef_tensor_free(r->hits);
+	clef_optim_free(r->optim);
+	clef_model_free(r->model);
+	clef_tape_free(r->tape);
+	clef_device_close(r->dev);
+	train_data_close(&r->data);
+	clef_log_set(NULL, NULL, CLEF_LOG_WARN);
+}
+
+int train_main(int argc, char **argv)
+{
+	run r = { .start = seconds() };
+	int status = train_options_read(argc, argv, &r.options);
+
+	if (status >= 0)
+		return status;
+	catch_interrupt();
+	progress_start(&r.progress);
+	clef_log_set(progress_message, &r.progress, CLEF_LOG_INFO);
+	status = open_run(&r);
+	if (status < 0)
+		status = introduce(&r);
+	if (status < 0)
+		progress_plan(&r.progress, r.options.epochs, clef_dataset_count(r.data.train));
+	for (int64_t epoch = 1; epoch <= r.options.epochs && status < 0; epoch++)
+		status = run_epoch(&r, epoch);
+	if (status < 0)
+		status = run_test(&r);
+	close_run(&r);
+	return status;
+}

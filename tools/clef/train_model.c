@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The model of clef train, from its text. A linear layer works on the last dimension, and who writes "linear(10)" for
+ * images means all of an image: so a flatten is put in front. What does not fit the data is found here, before
+ * anything runs.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <clef/clef.h>
+
+#include "tool.h"
+#include "train_model.h"
+
+static clef_status read_layers(const train_options *o, clef_shape sample, clef_layer **layers, int *count)
+{
+	clef_status s = clef_layers_parse(o->model, layers, count);
+	clef_layer *longer;
+
+	if (s || (*layers)[0].kind != CLEF_LINEAR || sample.ndim < 2)
+		return s;
+	longer = calloc((size_t)*count + 1, sizeof(*longer));
+	if (longer) {
+		longer[0].kind = CLEF_FLATTEN;
+		memcpy(longer + 1, *layers, (size_t)*count * sizeof(*longer));
+		++*count;
+	}
+	free(*layers);
+	*layers = longer;
+	return longer ? CLEF_OK : CLEF_ERROR_MEMORY;
+}
+
+/* A shape or a number that does not fit is the user's, all else is the machine's. */
+static int failed(const train_options *o, clef_status s)
+{
+	if (s == CLEF_ERROR_MEMORY) {
+		complain("no memory on the host for the model");
+		return EXIT_FAILED;
+	}
+	complain("--model \"%s\" with --init %s: %s", o->model, o->init, reason());
+	return s == CLEF_ERROR_SHAPE || s == CLEF_ERROR_INVALID ? EXIT_MISUSED : EXIT_FAILED;
+}
+
+static int check_output(const train_options *o, const train_data *data, clef_shape output)
+{
+	int classes = clef_dataset_classes(data->train);
+	char text[160];
+
+	if (output.ndim == 1 && output.dim[0] == classes)
+		return -1;
+	complain("--model \"%s\": it makes %s of an image, and the data has %d classes, which takes [%d]; let it end "
+		 "with linear(%d)%s",
+		 o->model, clef_shape_text(output, text, sizeof(text)), classes, classes, classes,
+		 output.ndim > 1 ? ", and have a flatten before its first linear" : "");
+	return EXIT_MISUSED;
+}
+
+int train_model_open(const train_options *o, const train_data *data, clef_device *dev, clef_model **model)
+{
+	clef_model_opts opts = { .seed = o->seed };
+	clef_shape sample = clef_dataset_sample(data->train);
+	clef_layer *layers = NULL;
+	int count = 0;
+	clef_status s = clef_init_parse(o->init, &opts.weight);
+
+	if (!s)
+		s = read_layers(o, sample, &layers, &count);
+	if (!s) {
+		*model = clef_sequential_new(dev, layers, count, sample, &opts);
+		s = *model ? CLEF_OK : clef_error_status();
+	}
+	free(layers);
+	return s ? failed(o, s) : check_output(o, data, clef_model_output(*model));
+}
+
+clef_optim *train_optim_new(const train_options *o, clef_model *model)
+{
+	clef_params *params = clef_model_params(model);
+
+	if (o->optim == TRAIN_SGD)
+		return clef_sgd_new(params, &(clef_sgd_opts){ .lr = o->lr,
+							      .momentum = o->momentum,
+							      .weight_decay = o->weight_decay,
+							      .nesterov = o->nesterov });
+	return clef_adam_new(params, &(clef_adam_opts){ .lr = o->lr, .weight_decay = o->weight_decay });
+}
+
+static uint64_t fnv1a(uint64_t hash, const unsigned char *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ data[i]) * 0x100000001b3u;
+	return hash;
+}
+
+clef_status train_model_hash(clef_model *model, uint64_t *hash)
+{
+	const clef_params *params = clef_model_params(model);
+	clef_status s = CLEF_OK;
+
+	*hash = 0xcbf29ce484222325u;
+	for (int i = 0; i < clef_params_count(params) && !s; i++) {
+		const clef_tensor *w = clef_params_get(params, i);
+		size_t bytes = (size_t)clef_tensor_numel(w) * sizeof(float);
+		unsigned char *values = malloc(bytes ? bytes : 1);
+
+		s = values ? clef_read(w, values, bytes) : CLEF_ERROR_MEMORY;
+		if (!s)
+			*hash = fnv1a(*hash, values, bytes);
+		free(values);
+	}
+	return s;
+}
