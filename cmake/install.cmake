@@ -17,9 +17,12 @@ write_basic_package_version_file(clefConfigVersion.cmake COMPATIBILITY SameMinor
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/clefConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/clefConfigVersion.cmake
 	DESTINATION ${package})
 
-# Folders in the .pc file are given relative to its prefix, unless the user chose absolute ones elsewhere.
+# The .pc file is written when clef is installed, because only then the prefix is known: `cmake --install --prefix`.
+# Its folders are relative to the prefix, unless absolute ones were chosen.
 foreach(dir LIBDIR INCLUDEDIR)
 	cmake_path(APPEND CLEF_PC_${dir} "\${prefix}" ${CMAKE_INSTALL_${dir}})
 endforeach()
-configure_file(clef.pc.in clef.pc @ONLY)
+set(CLEF_PC_PREFIX "@CMAKE_INSTALL_PREFIX@")
+configure_file(clef.pc.in clef.pc.in @ONLY)
+install(CODE "configure_file(\"${CMAKE_CURRENT_BINARY_DIR}/clef.pc.in\" \"${CMAKE_CURRENT_BINARY_DIR}/clef.pc\" @ONLY)")
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/clef.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -15,14 +15,14 @@ failed=0
 
 # try NAME command ...: one test.
 try() {
-	name=$1
+	label=$1
 	shift
 	if "$@" >"$work/log" 2>&1; then
 		passed=$((passed + 1))
-		printf 'ok   %s\n' "$name"
+		printf 'ok   %s\n' "$label"
 	else
 		failed=$((failed + 1))
-		printf 'FAIL %s\n' "$name"
+		printf 'FAIL %s\n' "$label"
 		sed 's/^/     | /' "$work/log"
 	fi
 }

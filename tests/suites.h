@@ -9,7 +9,7 @@
 
 #include <check.h>
 
-#define SUITE_MAP(X) X(base) X(gzread) X(data) X(readers) X(loader) X(pointwise) X(ops)
+#define SUITE_MAP(X) X(base) X(random) X(init) X(init_parse) X(gzread) X(data) X(readers) X(loader) X(pointwise) X(ops)
 
 #define SUITE_DECLARE(name) Suite *name##_suite(void);
 SUITE_MAP(SUITE_DECLARE)

@@ -213,7 +213,8 @@ START_TEST(open_by_part_of_a_name)
 				part[strlen(part) - 2] = '\0';
 			}
 			for (char *p = part; *p; p++)
-				*p = (char)(i % 2 == which % 2 ? toupper((unsigned char)*p) : tolower((unsigned char)*p));
+				*p = (char)(i % 2 == which % 2 ? toupper((unsigned char)*p)
+							       : tolower((unsigned char)*p));
 			if (*part && infos[first_with(count, part)].available)
 				check_opens(part, first_with(count, part));
 		}
@@ -246,8 +247,7 @@ START_TEST(open_by_kind)
 			if (index >= 0)
 				check_opens(rows[i].word[j], index);
 			else
-				ck_null_fails(clef_device_open(rows[i].word[j]), CLEF_ERROR_NO_DEVICE,
-					      rows[i].word[j]);
+				ck_null_fails(clef_device_open(rows[i].word[j]), CLEF_ERROR_NO_DEVICE, rows[i].word[j]);
 		}
 }
 END_TEST
@@ -286,8 +286,8 @@ END_TEST
 
 START_TEST(open_wrong_name_lists_the_devices)
 {
-	static const char *const wrong[] = { "no-such-device", "99",        "99:0", "0:99",         "-1",
-					     "0:-1",           "0:0:0",     "0:",   "1x of nothing", "4294967296",
+	static const char *const wrong[] = { "no-such-device", "99",           "99:0", "0:99",          "-1",
+					     "0:-1",           "0:0:0",        "0:",   "1x of nothing", "4294967296",
 					     "0:4294967296",   "cpu of no one" };
 	int count = list();
 
@@ -296,7 +296,8 @@ START_TEST(open_wrong_name_lists_the_devices)
 		for (int j = 0; j < count; j++) {
 			char row[256];
 
-			snprintf(row, sizeof(row), "%d (%d:%d) %s", j, infos[j].platform, infos[j].device, infos[j].name);
+			snprintf(row, sizeof(row), "%d (%d:%d) %s", j, infos[j].platform, infos[j].device,
+				 infos[j].name);
 			ck_assert_msg(strstr(clef_error(), row) != NULL, "\"%s\" is not in \"%s\"", row, clef_error());
 		}
 	}

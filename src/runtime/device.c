@@ -233,6 +233,8 @@ clef_device *clef_device_open(const char *which)
 
 static void destroy(clef_device *dev)
 {
+	/* The profile's probe makes and drops buffers, which must not end the device a second time. */
+	dev->references = 1;
 	if (dev->queue)
 		clFinish(dev->queue);
 	if (dev->profile)

@@ -105,6 +105,11 @@ void clef__profile_time(clef__profile *profile, const char *label, double second
 /* Prints the table to standard error and frees the profile. */
 void clef__profile_close(clef_device *dev);
 
+/* ---- probe.c ---- */
+
+/* What the device reaches in copying and in multiply-adds: the limits in the profile. Takes up to a second. */
+clef_status clef__probe(clef_device *dev, double *bytes_per_second, double *flops_per_second);
+
 /* ---- gemm.c ---- */
 
 /* Reads $CLEF_GEMM. */

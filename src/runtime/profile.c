@@ -92,38 +92,49 @@ static int by_seconds(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* A kernel's share of the limit that it is nearest to, in percent; 0 where nothing is known of it. */
+static double share_of_limit(const row *r, double bytes_limit, double flops_limit)
+{
+	double share = 0;
+
+	if (r->seconds > 0 && bytes_limit > 0)
+		share = 100 * r->bytes / r->seconds / bytes_limit;
+	if (r->seconds > 0 && flops_limit > 0)
+		share = CLEF__MAX(share, 100 * r->flops / r->seconds / flops_limit);
+	return share;
+}
+
+static void print_row(const row *r, double total, double bytes_limit, double flops_limit)
+{
+	double per_second = r->seconds > 0 ? 1 / r->seconds : 0;
+
+	fprintf(stderr, "%-28s %9llu %10.2f %5.1f%% %9.2f %8.2f %9.2f %5.1f%%\n", r->label,
+		(unsigned long long)r->calls, 1e3 * r->seconds, total > 0 ? 100 * r->seconds / total : 0,
+		1e6 * r->seconds / (double)r->calls, 1e-9 * r->bytes * per_second, 1e-9 * r->flops * per_second,
+		share_of_limit(r, bytes_limit, flops_limit));
+}
+
 void clef__profile_close(clef_device *dev)
 {
 	clef__profile *p = dev->profile;
-	double total = 0, wall, best_bytes = 0, best_flops = 0;
+	double total = 0, wall = clef__seconds() - p->start, compiling = dev->stats.build_seconds;
+	double bytes_limit, flops_limit;
 
 	collect(p);
-	wall = clef__seconds() - p->start;
-	qsort(p->row, (size_t)p->rows, sizeof(row), by_seconds);
-	for (int i = 0; i < p->rows; i++) {
-		const row *r = &p->row[i];
-
-		total += r->seconds;
-		if (r->seconds > 0) {
-			best_bytes = CLEF__MAX(best_bytes, r->bytes / r->seconds);
-			best_flops = CLEF__MAX(best_flops, r->flops / r->seconds);
-		}
-	}
-	fprintf(stderr, "\n%s: kernels %.3f s of %.3f s, compiling %.3f s\n", dev->info.name, total, wall,
-		dev->stats.build_seconds);
-	fprintf(stderr, "%-28s %9s %10s %6s %9s %8s %9s\n", "kernel", "calls", "ms", "share", "us/call", "GB/s",
-		"GFLOP/s");
-	for (int i = 0; i < p->rows; i++) {
-		const row *r = &p->row[i];
-
-		if (!r->calls)
-			continue;
-		fprintf(stderr, "%-28s %9llu %10.2f %5.1f%% %9.2f %8.2f %9.2f\n", r->label,
-			(unsigned long long)r->calls, 1e3 * r->seconds, total > 0 ? 100 * r->seconds / total : 0,
-			1e6 * r->seconds / (double)r->calls, r->seconds > 0 ? 1e-9 * r->bytes / r->seconds : 0,
-			r->seconds > 0 ? 1e-9 * r->flops / r->seconds : 0);
-	}
-	fprintf(stderr, "best kernel: %.2f GB/s, %.2f GFLOP/s\n", 1e-9 * best_bytes, 1e-9 * best_flops);
-	free(p);
+	/* The probe is no part of the profile. */
 	dev->profile = NULL;
+	clef__probe(dev, &bytes_limit, &flops_limit);
+	qsort(p->row, (size_t)p->rows, sizeof(row), by_seconds);
+	for (int i = 0; i < p->rows; i++)
+		total += p->row[i].seconds;
+	fprintf(stderr, "\n%s: %.3f s in all, %.3f s in kernels, %.3f s in compiling\n", dev->info.name, wall, total,
+		compiling);
+	fprintf(stderr, "%-28s %9s %10s %6s %9s %8s %9s %6s\n", "kernel", "calls", "ms", "share", "us/call", "GB/s",
+		"GFLOP/s", "limit");
+	for (int i = 0; i < p->rows; i++)
+		if (p->row[i].calls)
+			print_row(&p->row[i], total, bytes_limit, flops_limit);
+	fprintf(stderr, "limits measured here: copying %.2f GB/s, multiply-adds %.2f GFLOP/s\n", 1e-9 * bytes_limit,
+		1e-9 * flops_limit);
+	free(p);
 }

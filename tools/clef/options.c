@@ -141,6 +141,7 @@ static void help(const option_table *table)
 /* An option that getopt_long() does not know, or that it cannot tell from others by its beginning. */
 static int unknown(const option_table *table, const char *text)
 {
+	static const char *const help_name[] = { "help" };
 	char word[64];
 	size_t length = strcspn(text + 2, "=");
 	const char *guess, *found[2] = { NULL, NULL };
@@ -153,6 +154,8 @@ static int unknown(const option_table *table, const char *text)
 		if (!strncmp(table->rows[i].name, word, length))
 			found[found[0] != NULL] = table->rows[i].name;
 	guess = nearest(word, table->rows, sizeof(table->rows[0]), table->count);
+	if (!guess)
+		guess = nearest(word, help_name, sizeof(help_name[0]), 1);
 	if (found[1])
 		complain("--%s is short for --%s and for --%s", word, found[0], found[1]);
 	else if (guess)
@@ -172,7 +175,10 @@ static int store(const option_row *row, const char *text, void *fields)
 {
 	if (row->parse(text, (char *)fields + row->offset))
 		return -1;
-	complain("--%s \"%s\": %s", row->name, text, row->allowed ? row->allowed : reason());
+	if (row->allowed)
+		complain("--%s \"%s\" will not do: it takes %s", row->name, text, row->allowed);
+	else
+		complain("--%s \"%s\": %s", row->name, text, reason());
 	return EXIT_MISUSED;
 }
 

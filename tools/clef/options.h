@@ -18,7 +18,7 @@ typedef struct option_row {
 	const char *value;    /* what the help calls its value; NULL: it takes none, and `parse` gets "" */
 	option_parser *parse; /* one of those below, or the command's own */
 	size_t offset;        /* of the field in the command's struct */
-	const char *allowed;  /* "a number above 0": ends the message about a value; NULL: reason() knows */
+	const char *allowed;  /* "a number above 0": what its value may be, for messages; NULL: reason() knows */
 	const char *help;     /* lines */
 } option_row;
 
@@ -39,7 +39,7 @@ option_parser option_text;         /* const char *, not empty */
 option_parser option_count;        /* int64_t, 1 to 2^31 - 1 */
 option_parser option_natural;      /* int64_t, 0 to 2^31 - 1 */
 option_parser option_seed;         /* uint64_t */
-option_parser option_positive;     /* float, above 0, finite */
+option_parser option_positive;     /* float, above 0 and normal, finite */
 option_parser option_non_negative; /* float, 0 or above, finite */
 
 /* The whole of `text` as a finite number, or as a whole number from low to high. For parsers. */

@@ -4,6 +4,7 @@
  * step of an epoch, because the first one of all compiles kernels, which says nothing about the time that is left.
  */
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #define LONGEST_LINE   512
 #define LONGEST_BAR    30
 #define SHORTEST_BAR   5
+#define RATE_WIDTH     29
 #define CLEAR_LINE     "\r\033[K"
 
 void progress_start(progress *p)
@@ -107,30 +109,40 @@ static void time_text(double left, char *text, size_t size)
 		snprintf(text, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
 }
 
+/* "  10851 images/s   0:09 left", or blanks of that length while there is no rate. */
+static void rate_text(const progress *p, int64_t images, char *text, size_t size)
+{
+	double elapsed = seconds() - p->mark;
+	int64_t total = (p->epochs - p->epoch + 1) * p->images;
+	char left[32];
+	double rate;
+
+	snprintf(text, size, "%*s", RATE_WIDTH, "");
+	if (elapsed <= 0 || images <= p->mark_images)
+		return;
+	rate = (double)(images - p->mark_images) / elapsed;
+	time_text((double)(total - images) / rate, left, sizeof(left));
+	snprintf(text, size, "  %6.0f images/s  %5s left", rate, left);
+}
+
 void progress_draw(progress *p, int64_t images, double loss, double accuracy)
 {
-	char front[64], back[160], line[LONGEST_LINE], bar[LONGEST_BAR + 1], left[32], rate_text[64] = "";
-	double done = (double)images / (double)p->images, elapsed = seconds() - p->mark;
-	double rate = elapsed > 0 ? (double)(images - p->mark_images) / elapsed : 0;
-	int room, filled;
+	char front[64], back[160], line[LONGEST_LINE], bar[LONGEST_BAR], rate[96];
+	double done = (double)images / (double)p->images;
+	int room;
 
-	if (rate > 0) {
-		time_text((double)((p->epochs - p->epoch + 1) * p->images - images) / rate, left, sizeof(left));
-		snprintf(rate_text, sizeof(rate_text), "  %.0f images/s  %s left", rate, left);
-	}
-	snprintf(front, sizeof(front), "epoch %lld/%lld ", (long long)p->epoch, (long long)p->epochs);
-	snprintf(back, sizeof(back), " %3.0f %%  loss %.4f  accuracy %.2f %%%s", 100 * done, loss, 100 * accuracy,
-		 rate_text);
-	room = columns() - 1 - (int)(strlen(front) + strlen(back)) - 2;
+	rate_text(p, images, rate, sizeof(rate));
+	snprintf(front, sizeof(front), "epoch %" PRId64 "/%" PRId64 " ", p->epoch, p->epochs);
+	snprintf(back, sizeof(back), "loss %.4f  accuracy %.2f %%%s", loss, 100 * accuracy, rate);
+	room = columns() - 1 - (int)(strlen(front) + strlen("[] ") + strlen(back));
 	if (room > LONGEST_BAR)
 		room = LONGEST_BAR;
 	if (room < SHORTEST_BAR) {
-		snprintf(line, sizeof(line), "%s%s", front, back + 1);
+		snprintf(line, sizeof(line), "%s%s", front, back);
 	} else {
-		filled = (int)(done * room);
 		memset(bar, '-', (size_t)room);
-		memset(bar, '#', (size_t)filled);
-		snprintf(line, sizeof(line), "%s[%.*s]%s", front, room, bar, back);
+		memset(bar, '#', (size_t)(done * room));
+		snprintf(line, sizeof(line), "%s[%.*s] %s", front, room, bar, back);
 	}
 	draw(p, line);
 }

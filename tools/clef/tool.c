@@ -96,7 +96,7 @@ const char *nearest(const char *word, const void *rows, size_t size, int count)
 		int d;
 
 		memcpy(&name, (const char *)rows + (size_t)i * size, sizeof(name));
-		d = distance(word, name);
+		d = word[0] && !strncmp(word, name, strlen(word)) ? 1 : distance(word, name);
 		if (d < limit) {
 			limit = d;
 			best = name;
@@ -131,12 +131,13 @@ static void help(FILE *out)
 
 static int unknown(const char *word)
 {
-	const char *guess = nearest(word, commands, sizeof(commands[0]), CLEF_COUNT(commands));
+	static const char *const options[] = { "--help", "--version" };
+	bool option = word[0] == '-';
+	const char *guess = option ? nearest(word, options, sizeof(options[0]), CLEF_COUNT(options))
+				   : nearest(word, commands, sizeof(commands[0]), CLEF_COUNT(commands));
 
-	if (guess)
-		complain("unknown command \"%s\"; did you mean \"%s\"? (clef --help lists the commands)", word, guess);
-	else
-		complain("unknown command \"%s\"; clef --help lists the commands", word);
+	complain("unknown %s \"%s\"; %s%s%sclef --help lists what there is", option ? "option" : "command", word,
+		 guess ? "did you mean \"" : "", guess ? guess : "", guess ? "\"? " : "");
 	return EXIT_MISUSED;
 }
 
@@ -170,9 +171,5 @@ int main(int argc, char **argv)
 			current = commands[i].name;
 			return closed(commands[i].run(argc - 1, argv + 1));
 		}
-	if (word[0] == '-') {
-		complain("unknown option %s; clef --help shows what there is", word);
-		return EXIT_MISUSED;
-	}
 	return unknown(word);
 }

@@ -298,11 +298,11 @@ static int introduce(run *r)
 
 	progress_clear(&r->progress);
 	printf("device  %s, %s, on %s\n", info->name, clef_device_kind_name(info->kind), info->platform_name);
-	printf("data    %s: %" PRId64 " images to train, %" PRId64 " to validate, %" PRId64
-	       " to test; %s, %d classes\n",
-	       r->options.data, clef_dataset_count(r->data.train), clef_dataset_count(r->data.validation),
-	       clef_dataset_count(r->data.test), clef_shape_text(sample, shape, sizeof(shape)),
+	printf("data    %s: images %s, %d classes\n", r->options.data, clef_shape_text(sample, shape, sizeof(shape)),
 	       clef_dataset_classes(r->data.train));
+	printf("images  %" PRId64 " to train, %" PRId64 " to validate, %" PRId64 " to test\n",
+	       clef_dataset_count(r->data.train), clef_dataset_count(r->data.validation),
+	       clef_dataset_count(r->data.test));
 	printf("model   %s: %" PRId64 " parameters\n", r->options.model,
 	       clef_params_numel(clef_model_params(r->model)));
 	if (r->options.print && clef_model_print(r->model, stdout))

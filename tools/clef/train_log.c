@@ -30,7 +30,8 @@ int train_log_open(train_log *log, const char *path)
 	return log->file ? -1 : failed(log);
 }
 
-/* Takes `line` over; NULL means that it could not be made. */
+/* Most numbers are floats, and have no more than seven digits. Takes `line` over; NULL means that it could not be made.
+ */
 static int write_line(const train_log *log, json_t *line)
 {
 	int status = -1;
@@ -39,7 +40,7 @@ static int write_line(const train_log *log, json_t *line)
 	if (!line) {
 		complain("--log %s: no memory for a line, or a text in it is no UTF-8", log->path);
 		status = EXIT_FAILED;
-	} else if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(9)) ||
+	} else if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(7)) ||
 		   fputc('\n', log->file) == EOF || fflush(log->file)) {
 		status = failed(log);
 	}

@@ -48,8 +48,8 @@ static int check_output(const train_options *o, const train_data *data, clef_sha
 
 	if (output.ndim == 1 && output.dim[0] == classes)
 		return -1;
-	complain("--model \"%s\": it makes %s of an image, and the data has %d classes, which takes [%d]; let it end "
-		 "with linear(%d)%s",
+	complain("--model \"%s\": its output for an image is %s, and for the %d classes of the data it must be [%d]: "
+		 "let it end with linear(%d)%s",
 		 o->model, clef_shape_text(output, text, sizeof(text)), classes, classes, classes,
 		 output.ndim > 1 ? ", and have a flatten before its first linear" : "");
 	return EXIT_MISUSED;
