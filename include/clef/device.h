@@ -65,7 +65,7 @@ CLEF_API int clef_device_list(clef_device_info *infos, int max);
  *   "gpu" "cpu" "accelerator"   the first of that kind
  *   "1"           the device with this number in clef_device_list()
  *   "0:1"         platform 0, device 1
- *   other text    the first whose name, vendor or platform name contains it, in any case ("h200", "pocl", "intel")
+ *   other text    the first whose name, vendor, platform name or version contains it, in any case ("h200", "pocl")
  * Returns NULL when there is no such device (the message lists those that there are) or when it cannot be used.
  * Close it with clef_device_close().
  */

@@ -53,7 +53,7 @@ static clef_status find_fans(const char *what, clef_shape shape, int64_t *fan_in
 
 clef_status clef_calculate_fan(clef_shape shape, int64_t *fan_in, int64_t *fan_out)
 {
-	int64_t in, out;
+	int64_t in = 0, out = 0;
 	clef_status status = find_fans("clef_calculate_fan", shape, &in, &out);
 
 	if (status)
@@ -80,7 +80,7 @@ static clef_status check_fans(const char *what, const clef_tensor *x, const clef
 
 static clef_status xavier_std(const char *what, const clef_tensor *x, float gain, const clef_rng *rng, double *std)
 {
-	int64_t in, out;
+	int64_t in = 0, out = 0;
 	clef_status status = check_fans(what, x, rng, &in, &out);
 
 	if (status)
@@ -97,7 +97,7 @@ static clef_status kaiming_std(const char *what, const clef_tensor *x, const cle
 {
 	const clef_kaiming_opts o = opts ? *opts : (clef_kaiming_opts){ 0 };
 	const double gain = gain_of(o.nonlinearity, (double)o.a);
-	int64_t in, out;
+	int64_t in = 0, out = 0;
 	clef_status status = check_fans(what, x, rng, &in, &out);
 
 	if (status)
@@ -124,7 +124,7 @@ static clef_status fill_uniform(clef_tensor *x, double std, clef_rng *rng)
 
 clef_status clef_init_xavier_uniform(clef_tensor *x, float gain, clef_rng *rng)
 {
-	double std;
+	double std = 0;
 	clef_status status = xavier_std("clef_init_xavier_uniform", x, gain, rng, &std);
 
 	return status ? status : fill_uniform(x, std, rng);
@@ -132,7 +132,7 @@ clef_status clef_init_xavier_uniform(clef_tensor *x, float gain, clef_rng *rng)
 
 clef_status clef_init_xavier_normal(clef_tensor *x, float gain, clef_rng *rng)
 {
-	double std;
+	double std = 0;
 	clef_status status = xavier_std("clef_init_xavier_normal", x, gain, rng, &std);
 
 	return status ? status : clef_init_normal(x, 0, (float)std, rng);
@@ -140,7 +140,7 @@ clef_status clef_init_xavier_normal(clef_tensor *x, float gain, clef_rng *rng)
 
 clef_status clef_init_kaiming_uniform(clef_tensor *x, const clef_kaiming_opts *opts, clef_rng *rng)
 {
-	double std;
+	double std = 0;
 	clef_status status = kaiming_std("clef_init_kaiming_uniform", x, opts, rng, &std);
 
 	return status ? status : fill_uniform(x, std, rng);
@@ -148,7 +148,7 @@ clef_status clef_init_kaiming_uniform(clef_tensor *x, const clef_kaiming_opts *o
 
 clef_status clef_init_kaiming_normal(clef_tensor *x, const clef_kaiming_opts *opts, clef_rng *rng)
 {
-	double std;
+	double std = 0;
 	clef_status status = kaiming_std("clef_init_kaiming_normal", x, opts, rng, &std);
 
 	return status ? status : clef_init_normal(x, 0, (float)std, rng);

@@ -132,8 +132,9 @@ static const found *choose(const found_list *list, const char *which)
 	for (int i = 0; i < list->count; i++) {
 		const clef_device_info *info = &list->item[i].info;
 
+		/* PoCL names itself in the version alone. */
 		if (contains(info->name, which) || contains(info->vendor, which) ||
-		    contains(info->platform_name, which))
+		    contains(info->platform_name, which) || contains(info->version, which))
 			return &list->item[i];
 	}
 	return NULL;

@@ -47,7 +47,7 @@ static clef_status check_local_memory(const clef_device *dev, const clef__kernel
 
 	for (const clef__arg *arg = opts->args; arg->kind != CLEF__ARG_END; arg++)
 		if (arg->kind == CLEF__ARG_LOCAL)
-			bytes += arg->value.ul;
+			bytes = arg->value.ul > UINT64_MAX - bytes ? UINT64_MAX : bytes + arg->value.ul;
 	if (bytes > dev->info.local_memory)
 		return clef__fail(CLEF_ERROR_UNSUPPORTED, "kernel %s wants %llu bytes of local memory, %s has %llu",
 				  k->name, (unsigned long long)bytes, dev->info.name,

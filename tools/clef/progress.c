@@ -73,7 +73,7 @@ void progress_message(void *user, clef_log_level level, const char *message)
 		snprintf(line, sizeof(line), "%s ...", message);
 		draw(p, line);
 	} else if (!p->told) {
-		complain("compiling kernels for this device; they are kept for the next time");
+		complain("compiling kernels for this device, which takes a while");
 		p->told = true;
 	}
 }

@@ -277,10 +277,12 @@ static int open_run(run *r)
 	if (status >= 0)
 		return status;
 	r->dev = clef_device_open(o->device);
-	if (!r->dev) {
-		complain(o->device ? "--device %s: %s" : "%s%s", o->device ? o->device : "", reason());
+	if (!r->dev && o->device)
+		complain("--device %s: %s", o->device, reason());
+	else if (!r->dev)
+		complain("%s", reason());
+	if (!r->dev)
 		return EXIT_FAILED;
-	}
 	status = train_model_open(o, &r->data, r->dev, &r->model);
 	if (status >= 0)
 		return status;
