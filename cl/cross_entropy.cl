@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cross-entropy of logits [rows][classes] against labels, and the score of the largest logit. A work-item is a row. */
 
-/* loss[row] = log(sum(exp(x))) - x[label]; log_sum[row] is the first term. */
+/* loss[row] = log(sum(exp(x - largest))) - (x[label] - largest). stats keeps the maxima of all rows, then the
+ * logarithms of their sums: added up, they would lose the digits that a small loss is made of. */
 __kernel void cross_entropy(__global const float *x, ulong x_offset, __global const int *labels, ulong labels_offset,
-                            __global float *loss, ulong loss_offset, __global float *log_sum, ulong log_sum_offset,
-                            int classes, int rows)
+			    __global float *loss, ulong loss_offset, __global float *stats, ulong stats_offset,
+			    int classes, int rows)
 {
 	GLOBAL_ID(row, rows);
 	x += x_offset + (size_t)row * classes;
@@ -17,21 +18,24 @@ __kernel void cross_entropy(__global const float *x, ulong x_offset, __global co
 	largest = largest == -INFINITY ? 0.0f : largest;
 	for (int c = 0; c < classes; c++)
 		sum += exp(x[c] - largest);
-	const float log_of_sum = largest + log(sum);
+	const float log_sum = log(sum);
 
-	log_sum[log_sum_offset + row] = log_of_sum;
-	loss[loss_offset + row] = label >= 0 && label < classes ? log_of_sum - x[label] : NAN;
+	stats += stats_offset + row;
+	stats[0] = largest;
+	stats[rows] = log_sum;
+	loss[loss_offset + row] = label >= 0 && label < classes ? log_sum - (x[label] - largest) : NAN;
 }
 
 /* dx = accumulate dx + dy / rows (softmax(x) - [class is label]). */
 __kernel void cross_entropy_backward(__global const float *x, ulong x_offset, __global const int *labels,
-                                     ulong labels_offset, __global const float *log_sum, ulong log_sum_offset,
-                                     __global const float *dy, ulong dy_offset, __global float *dx, ulong dx_offset,
-                                     float accumulate, int classes, int rows, int n)
+				     ulong labels_offset, __global const float *stats, ulong stats_offset,
+				     __global const float *dy, ulong dy_offset, __global float *dx, ulong dx_offset,
+				     float accumulate, int classes, int rows, int n)
 {
 	GLOBAL_ID(i, n);
 	const int row = i / classes, c = i % classes, label = labels[labels_offset + row];
-	const float softmax = exp(x[x_offset + i] - log_sum[log_sum_offset + row]);
+	const float largest = stats[stats_offset + row], log_sum = stats[stats_offset + rows + row];
+	const float softmax = exp((x[x_offset + i] - largest) - log_sum);
 	const float slope = label >= 0 && label < classes ? softmax - (c == label ? 1.0f : 0.0f) : NAN;
 	const float term = dy[dy_offset] / (float)rows * slope;
 
@@ -41,8 +45,8 @@ __kernel void cross_entropy_backward(__global const float *x, ulong x_offset, __
 
 /* score[row] = 1 if the first of the largest logits is the label's; a NaN is larger than any number. */
 __kernel void accuracy(__global const float *x, ulong x_offset, __global const int *labels, ulong labels_offset,
-                       __global float *score, ulong score_offset, __global const float *unused, ulong unused_offset,
-                       int classes, int rows)
+		       __global float *score, ulong score_offset, __global const float *unused, ulong unused_offset,
+		       int classes, int rows)
 {
 	GLOBAL_ID(row, rows);
 	int best = 0;

@@ -65,11 +65,7 @@ __kernel void sum_inner(__global const float *x, ulong x_offset, __global float 
 		sums += vload16(0, x + r);
 	for (; r < to; r++)
 		sum += x[r];
-	const float8 s8 = sums.lo + sums.hi;
-	const float4 s4 = s8.lo + s8.hi;
-	const float2 s2 = s4.lo + s4.hi;
-
-	store_sum(y + y_offset + id, s2.x + s2.y + sum, alpha, beta);
+	store_sum(y + y_offset + id, sum16(sums) + sum, alpha, beta);
 }
 
 /* y = alpha x + beta y, with x repeated along the dimensions of y (innermost first) whose stride is 0. */

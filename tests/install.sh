@@ -81,7 +81,7 @@ with_pkg_config() {
 }
 
 with_cmake() {
-	cmake -S "$work/out" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" &&
+	cmake -S "$work/out" -B "$work/cmake" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" &&
 		timeout 300 cmake --build "$work/cmake" || return 1
 	for kind in shared static; do
 		for name in "c_$kind" "cxx_$kind"; do
@@ -93,7 +93,7 @@ with_cmake() {
 # What was installed may be moved: a package finds itself by its own place.
 moved() {
 	mv "$prefix" "$work/elsewhere" && rm -rf "$work/cmake" &&
-		cmake -S "$work/out" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/elsewhere" &&
+		cmake -S "$work/out" -B "$work/cmake" -G "$generator" -DCMAKE_PREFIX_PATH="$work/elsewhere" &&
 		timeout 300 cmake --build "$work/cmake" --target c_shared
 }
 
@@ -108,6 +108,7 @@ cmake --install "$build" --prefix "$prefix" >"$work/log" 2>&1 || {
 libdir=$(dirname "$(find "$prefix" -name libclef.so)")
 lib=${libdir#"$prefix"/}
 version=$(sed -n 's/^Version: //p' "$libdir/pkgconfig/clef.pc")
+generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$build/CMakeCache.txt")
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
 cp -r "$source_dir" "$work/out"
 

@@ -114,8 +114,8 @@ BEGIN {
 	n = split("base runtime tensor tape ops init nn", names, " ")
 	for (i = 1; i <= n; i++)
 		rank[names[i]] = i
-	n = split("base.h=base device.h=runtime tensor.h=tensor ops.h=ops pointwise.def=ops init.h=init nn.h=nn " \
-		"optim.h=nn data.h=data", pairs, " ")
+	n = split("base.h=base device.h=runtime tensor.h=tensor ops.h=ops init.h=init nn.h=nn optim.h=nn data.h=data",
+		pairs, " ")
 	for (i = 1; i <= n; i++) {
 		split(pairs[i], pair, "=")
 		chapter[pair[1]] = pair[2]
@@ -132,13 +132,18 @@ BEGIN {
 		where[name] = $0
 	if ($0 ~ /^src\// && !(layer_of($0) in rank) && layer_of($0) != "data")
 		breach($0 ":1", "no such layer: " layer_of($0))
-	if ($0 ~ /^include\/clef\// && base_of($0) != "clef.h" && !layer_of($0))
-		breach($0 ":1", "a public header that tests/layers.sh knows no layer for")
 }
 
 END {
 	for (i = 1; i <= total; i++)
 		read_includes(files[i])
+	# Whatever ops.h takes in and is no chapter of a lower layer is a part of it.
+	for (i = 1; i <= count; i++)
+		if (from[i] == "include/clef/ops.h" && what[i] ~ /^clef\// && !(base_of(what[i]) in chapter))
+			chapter[base_of(what[i])] = "ops"
+	for (i = 1; i <= total; i++)
+		if (files[i] ~ /^include\/clef\// && base_of(files[i]) != "clef.h" && !layer_of(files[i]))
+			breach(files[i] ":1", "a public header that tests/layers.sh knows no layer for")
 	for (i = 1; i <= count; i++)
 		if (target[i] = resolve(i))
 			inner[from[i]] = inner[from[i]] " " target[i]

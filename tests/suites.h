@@ -9,7 +9,51 @@
 
 #include <check.h>
 
-#define SUITE_MAP(X) X(base) X(random) X(init) X(init_parse) X(gzread) X(data) X(readers) X(loader) X(pointwise) X(ops)
+/* clang-format off */
+#define SUITE_MAP(X) \
+	X(base) \
+	X(device) \
+	X(cache) \
+	X(cache_folder) \
+	X(runtime) \
+	X(launch) \
+	X(gemm) \
+	X(tensor) \
+	X(reduce_sum) \
+	X(tape) \
+	X(tape_errors) \
+	X(allocations) \
+	X(random) \
+	X(init) \
+	X(init_parse) \
+	X(gzread) \
+	X(data) \
+	X(readers) \
+	X(loader) \
+	X(pointwise) \
+	X(ops) \
+	X(reduce) \
+	X(positions) \
+	X(softmax) \
+	X(loss) \
+	X(margin_loss) \
+	X(class_loss) \
+	X(conv) \
+	X(norm) \
+	X(dropout) \
+	X(pool) \
+	X(shaping) \
+	X(border) \
+	X(gather) \
+	X(upsample) \
+	X(params) \
+	X(nn) \
+	X(net) \
+	X(optim) \
+	X(optim_options) \
+	X(training) \
+	X(vision)
+/* clang-format on */
 
 #define SUITE_DECLARE(name) Suite *name##_suite(void);
 SUITE_MAP(SUITE_DECLARE)

@@ -1,169 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cache of compiled kernels: what is stored is loaded again, and whatever is wrong with a file or the folder costs
- * a compilation and never a result. The programs are tiny ones in a folder of CLEF_KERNELS, so that compiling is quick.
+ * The cache of compiled kernels: what is stored is loaded again, and whatever is wrong with a file costs a compilation
+ * and never a result.
  */
-#define _XOPEN_SOURCE            700
-#define CL_TARGET_OPENCL_VERSION 120
-#include <dirent.h>
-#include <signal.h>
+#define _XOPEN_SOURCE 700
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "check_clef.h"
-#include "opencl.h"
+#include "cache_case.h"
 #include "tensor_internal.h"
-
-/* ---- helpers ---- */
-
-static char cache[1024];
-static const char *doing = "";
-static int warnings;
-static char warning[1024];
-
-static void count_warnings(void *user, clef_log_level level, const char *message)
-{
-	(void)user;
-	if (level == CLEF_LOG_WARN) {
-		warnings++;
-		snprintf(warning, sizeof(warning), "%s", message);
-	}
-}
-
-static void write_file(const char *path, const void *data, size_t size)
-{
-	FILE *file = fopen(path, "wb");
-
-	ck_assert_msg(file && fwrite(data, 1, size, file) == size && fclose(file) == 0, "cannot write %s", path);
-}
-
-/* NAME.cl, whose kernel writes `value`. */
-static void make_kernel(const char *name, int value, const char *comment)
-{
-	char path[1100], source[256];
-
-	snprintf(path, sizeof(path), "%s/kernels/%s.cl", test_dir(), name);
-	snprintf(source, sizeof(source),
-		 "__kernel void put(__global int *y, ulong y_offset)\n{\n\tif (get_global_id(0) == 0)\n"
-		 "\t\ty[y_offset] = %d;\n}\n%s",
-		 value, comment);
-	write_file(path, source, strlen(source));
-}
-
-/* An empty cache, and programs a, b and c that give 1001, 1002 and 1003. */
-static void setup(void)
-{
-	char path[1100];
-
-	snprintf(cache, sizeof(cache), "%s/cache", test_dir());
-	snprintf(path, sizeof(path), "%s/kernels", test_dir());
-	ck_assert_int_eq(mkdir(path, 0700), 0);
-	setenv("CLEF_KERNELS", path, 1);
-	setenv("CLEF_CACHE", cache, 1);
-	strcat(path, "/common.clh");
-	write_file(path, "", 0);
-	make_kernel("a", 1001, "");
-	make_kernel("b", 1002, "");
-	make_kernel("c", 1003, "");
-	clef_log_set(count_warnings, NULL, CLEF_LOG_WARN);
-}
-
-/* Runs the programs on an open device and checks what they write. */
-static void run_on(clef_device *dev, const char *programs)
-{
-	clef_tensor *y = ck_new(clef_tensor_new(dev, CLEF_INT32, CLEF_SCALAR));
-
-	for (const char *p = programs; *p; p++) {
-		const char name[2] = { *p, '\0' };
-
-		ck_ok(clef__launch(dev, &(clef__launch_opts){ .program = name,
-							      .kernel = "put",
-							      .global = { 1 },
-							      .args = { CLEF__BUFFER(y->buffer, y->offset) } }));
-		ck_assert_int_eq((int)clef_item(y), 1001 + *p - 'a');
-	}
-	clef_tensor_free(y);
-}
-
-/* The same on a device of its own; so many must be compiled and so many come from the cache. */
-static void check_run(const char *programs, int built, int cached)
-{
-	clef_device *dev = ck_new(clef_device_open(NULL));
-	clef_device_stats stats;
-
-	run_on(dev, programs);
-	stats = clef_device_get_stats(dev);
-	clef_device_close(dev);
-	ck_assert_msg(stats.programs_built == (uint64_t)built && stats.programs_cached == (uint64_t)cached,
-		      "programs %s%s%s: %d compiled and %d cached, should be %d and %d", programs,
-		      *doing ? ", file " : "", doing, (int)stats.programs_built, (int)stats.programs_cached, built,
-		      cached);
-}
-
-/* The number of files in the folder whose names begin so; `path`, if not NULL, becomes that of one. */
-static int count_files(const char *folder, const char *prefix, char *path, size_t size)
-{
-	DIR *dir = opendir(folder);
-	int count = 0;
-
-	for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
-		if (*e->d_name == '.' || strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-			continue;
-		if (path)
-			ck_assert_int_lt(snprintf(path, size, "%s/%s", folder, e->d_name), (int)size);
-		count++;
-	}
-	if (dir)
-		closedir(dir);
-	return count;
-}
-
-typedef struct content {
-	unsigned char *data;
-	size_t size, key_size;
-} content;
-
-enum { MAGIC = 0, KEY_SIZE = 8, BINARY_SIZE = 16, CHECKSUM = 24, HEADER = 32 };
-
-static content read_whole(const char *path)
-{
-	FILE *file = fopen(path, "rb");
-	content c = { malloc(1 << 24), 0, 0 };
-	uint64_t size;
-
-	ck_assert_msg(file && c.data, "cannot read %s", path);
-	c.size = fread(c.data, 1, 1 << 24, file);
-	fclose(file);
-	ck_assert_uint_gt(c.size, HEADER);
-	memcpy(&size, c.data + KEY_SIZE, sizeof(size));
-	c.key_size = (size_t)size;
-	ck_assert_uint_lt(c.key_size, c.size);
-	return c;
-}
-
-static void seal(content *c)
-{
-	uint64_t sum = clef__hash(CLEF__HASH_START, c->data + HEADER, c->size - HEADER);
-
-	memcpy(c->data + CHECKSUM, &sum, sizeof(sum));
-}
 
 /* ---- good files ---- */
 
 START_TEST(second_open_loads)
 {
-	check_run("a", 1, 0);
-	check_run("a", 0, 1);
-	check_run("ab", 1, 1);
-	check_run("ab", 0, 2);
-	check_run("", 0, 0);
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 2);
-	ck_assert_int_eq(count_files(cache, "tmp-", NULL, 0), 0);
-	ck_assert_int_eq(warnings, 0);
+	cache_run("a", 1, 0);
+	cache_run("a", 0, 1);
+	cache_run("ab", 1, 1);
+	cache_run("ab", 0, 2);
+	cache_run("", 0, 0);
+	ck_assert_int_eq(cache_files(cache_folder, "", NULL, 0), 2);
+	ck_assert_int_eq(cache_files(cache_folder, "tmp-", NULL, 0), 0);
+	ck_assert_int_eq(cache_warnings, 0);
 }
 END_TEST
 
@@ -188,12 +47,12 @@ END_TEST
 
 START_TEST(another_source_is_another_file)
 {
-	check_run("a", 1, 0);
-	make_kernel("a", 1001, "/* changed */\n");
-	check_run("a", 1, 0);
-	make_kernel("a", 1001, "");
-	check_run("a", 0, 1);
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 2);
+	cache_run("a", 1, 0);
+	cache_kernel("a", 1001, "/* changed */\n");
+	cache_run("a", 1, 0);
+	cache_kernel("a", 1001, "");
+	cache_run("a", 0, 1);
+	ck_assert_int_eq(cache_files(cache_folder, "", NULL, 0), 2);
 }
 END_TEST
 
@@ -224,28 +83,58 @@ START_TEST(defines_and_options_are_part_of_the_key)
 		ck_assert_uint_eq(clef_device_get_stats(dev).programs_cached, i ? 4 : 0);
 		clef_device_close(dev);
 	}
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 4);
+	ck_assert_int_eq(cache_files(cache_folder, "", NULL, 0), 4);
 }
 END_TEST
 
 START_TEST(another_driver_compiles_anew)
 {
-	check_run("a", 1, 0);
+	cache_run("a", 1, 0);
 	for (int i = 0; i < 2; i++) {
 		clef_device *dev = ck_new(clef_device_open(NULL));
 		clef_device_info *info = (clef_device_info *)(uintptr_t)clef_device_get_info(dev);
 
 		snprintf(info->driver, sizeof(info->driver), "another");
-		run_on(dev, "a");
+		cache_run_on(dev, "a");
 		ck_assert_uint_eq(clef_device_get_stats(dev).programs_built, i == 0);
 		clef_device_close(dev);
 	}
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 2);
-	check_run("a", 0, 1);
+	ck_assert_int_eq(cache_files(cache_folder, "", NULL, 0), 2);
+	cache_run("a", 0, 1);
 }
 END_TEST
 
 /* ---- damaged files ---- */
+
+typedef struct content {
+	unsigned char *data;
+	size_t size, key_size;
+} content;
+
+enum { MAGIC = 0, KEY_SIZE = 8, BINARY_SIZE = 16, CHECKSUM = 24, HEADER = 32 };
+
+static content read_whole(const char *path)
+{
+	FILE *file = fopen(path, "rb");
+	content c = { malloc(1 << 24), 0, 0 };
+	uint64_t size;
+
+	ck_assert_msg(file && c.data, "cannot read %s", path);
+	c.size = fread(c.data, 1, 1 << 24, file);
+	fclose(file);
+	ck_assert_uint_gt(c.size, HEADER);
+	memcpy(&size, c.data + KEY_SIZE, sizeof(size));
+	c.key_size = (size_t)size;
+	ck_assert_uint_lt(c.key_size, c.size);
+	return c;
+}
+
+static void seal(content *c)
+{
+	uint64_t sum = clef__hash(CLEF__HASH_START, c->data + HEADER, c->size - HEADER);
+
+	memcpy(c->data + CHECKSUM, &sum, sizeof(sum));
+}
 
 typedef struct damage {
 	const char *name;
@@ -386,20 +275,20 @@ START_TEST(damaged_file_is_replaced)
 {
 	char path[2048];
 
-	check_run("a", 1, 0);
-	ck_assert_int_eq(count_files(cache, "", path, sizeof(path)), 1);
+	cache_run("a", 1, 0);
+	ck_assert_int_eq(cache_files(cache_folder, "", path, sizeof(path)), 1);
 	for (int i = 0; i < CLEF_COUNT(damages); i++) {
 		content c = read_whole(path);
 
-		doing = damages[i].name;
+		cache_doing = damages[i].name;
 		damages[i].apply(&c);
-		write_file(path, c.data, c.size);
+		cache_write(path, c.data, c.size);
 		free(c.data);
-		check_run("a", 1, 0);
-		check_run("a", 0, 1);
+		cache_run("a", 1, 0);
+		cache_run("a", 0, 1);
 	}
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 1);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(cache_files(cache_folder, "", NULL, 0), 1);
+	ck_assert_int_eq(cache_warnings, 0);
 }
 END_TEST
 
@@ -408,178 +297,17 @@ START_TEST(exchanged_files_are_replaced)
 {
 	char a[2048], b[2048], other[2048];
 
-	check_run("a", 1, 0);
-	count_files(cache, "", a, sizeof(a));
+	cache_run("a", 1, 0);
+	cache_files(cache_folder, "", a, sizeof(a));
 	snprintf(other, sizeof(other), "%s/kept", test_dir());
 	ck_assert_int_eq(rename(a, other), 0);
-	check_run("b", 1, 0);
-	count_files(cache, "", b, sizeof(b));
+	cache_run("b", 1, 0);
+	cache_files(cache_folder, "", b, sizeof(b));
 	ck_assert_int_eq(rename(b, a), 0);
 	ck_assert_int_eq(rename(other, b), 0);
-	check_run("ab", 2, 0);
-	check_run("ab", 0, 2);
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 2);
-}
-END_TEST
-
-/* ---- folders ---- */
-
-START_TEST(missing_folders_are_made)
-{
-	char path[1100];
-
-	snprintf(path, sizeof(path), "%s/x/y/z/", test_dir());
-	setenv("CLEF_CACHE", path, 1);
-	check_run("a", 1, 0);
-	check_run("a", 0, 1);
-	ck_assert_int_eq(count_files(path, "", NULL, 0), 1);
-	ck_assert_int_eq(warnings, 0);
-}
-END_TEST
-
-START_TEST(default_folders)
-{
-	char xdg[1100], home[1100], path[1200];
-
-	snprintf(xdg, sizeof(xdg), "%s/xdg", test_dir());
-	snprintf(home, sizeof(home), "%s/home", test_dir());
-	unsetenv("CLEF_CACHE");
-	setenv("HOME", home, 1);
-	setenv("XDG_CACHE_HOME", xdg, 1);
-	check_run("a", 1, 0);
-	snprintf(path, sizeof(path), "%s/clef", xdg);
-	ck_assert_int_eq(count_files(path, "", NULL, 0), 1);
-	check_run("a", 0, 1);
-	/* The XDG specification says to pass over a path that is not absolute. */
-	setenv("XDG_CACHE_HOME", "relative", 1);
-	check_run("a", 1, 0);
-	snprintf(path, sizeof(path), "%s/.cache/clef", home);
-	ck_assert_int_eq(count_files(path, "", NULL, 0), 1);
-	unsetenv("XDG_CACHE_HOME");
-	check_run("a", 0, 1);
-	unsetenv("HOME");
-	check_run("a", 1, 0);
-	ck_assert_int_eq(warnings, 0);
-}
-END_TEST
-
-START_TEST(empty_variable_keeps_none)
-{
-	setenv("CLEF_CACHE", "", 1);
-	setenv("XDG_CACHE_HOME", test_path("xdg"), 1);
-	check_run("a", 1, 0);
-	check_run("a", 1, 0);
-	ck_assert_int_eq(count_files(test_path("xdg/clef"), "", NULL, 0), 0);
-	ck_assert_int_eq(warnings, 0);
-}
-END_TEST
-
-/* Root may write everywhere, so a folder without permission is no test. */
-static const char *unusable_folder(int i)
-{
-	switch (i) {
-	case 0:
-		write_file(test_path("file"), "", 0);
-		return test_path("file/cache");
-	case 1:
-		write_file(test_path("file"), "", 0);
-		return test_path("file");
-	case 2:
-		return "/proc/clef-cache";
-	default:
-		return "/proc/self/fdinfo";
-	}
-}
-
-START_TEST(unusable_folder_warns_once)
-{
-	const char *folder = unusable_folder(_i);
-	clef_device *dev;
-
-	if (_i >= 2 && access("/proc/self/fdinfo", R_OK))
-		test_skip("no /proc");
-	setenv("CLEF_CACHE", folder, 1);
-	dev = ck_new(clef_device_open(NULL));
-	run_on(dev, "abc");
-	ck_assert_uint_eq(clef_device_get_stats(dev).programs_built, 3);
-	clef_device_close(dev);
-	ck_assert_int_eq(warnings, 1);
-	ck_assert_msg(strstr(warning, folder) != NULL, "no \"%s\" in \"%s\"", folder, warning);
-	ck_assert_ptr_null(strchr(warning, '\n'));
-}
-END_TEST
-
-/* A folder in the place of a file cannot be read, and nothing can be renamed to it. */
-START_TEST(folder_in_place_of_a_file)
-{
-	char path[2048];
-
-	check_run("a", 1, 0);
-	count_files(cache, "", path, sizeof(path));
-	ck_assert_int_eq(remove(path), 0);
-	ck_assert_int_eq(mkdir(path, 0700), 0);
-	check_run("a", 1, 0);
-	ck_assert_int_eq(warnings, 1);
-	ck_assert_int_eq(count_files(cache, "tmp-", NULL, 0), 0);
-}
-END_TEST
-
-/* As a full disk does, a limit on the size of files lets one be made and then takes no more bytes. */
-START_TEST(full_disk_warns_once_and_leaves_nothing)
-{
-	static const unsigned char binary[100000];
-	struct rlimit limit;
-	clef_device *dev = ck_new(clef_device_open(NULL));
-	rlim_t before;
-	size_t size = 0;
-
-	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-	before = limit.rlim_cur;
-	limit.rlim_cur = 5000;
-	signal(SIGXFSZ, SIG_IGN);
-	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	clef__cache_store(dev, "key", 3, binary, sizeof(binary));
-	clef__cache_store(dev, "yek", 3, binary, sizeof(binary));
-	limit.rlim_cur = before;
-	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	ck_assert_int_eq(warnings, 1);
-	ck_assert_msg(strstr(warning, cache) != NULL, "%s", warning);
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 0);
-	ck_assert_ptr_null(clef__cache_load(dev, "key", 3, &size));
-	clef__cache_store(dev, "key", 3, binary, sizeof(binary));
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 1);
-	clef_device_close(dev);
-}
-END_TEST
-
-/* ---- several processes ---- */
-
-START_TEST(processes_share_a_cold_cache)
-{
-	enum { PROCESSES = 8 };
-	pid_t child[PROCESSES];
-	int status, processes = test_small() ? 2 : PROCESSES;
-
-	for (int i = 0; i < processes; i++) {
-		child[i] = fork();
-		ck_assert_int_ge(child[i], 0);
-		if (child[i] == 0) {
-			clef_device *dev = clef_device_open(NULL);
-
-			if (!dev)
-				_exit(1);
-			run_on(dev, i % 2 ? "ab" : "ba");
-			clef_device_close(dev);
-			_exit(warnings ? 2 : 0);
-		}
-	}
-	for (int i = 0; i < processes; i++) {
-		ck_assert_int_eq(waitpid(child[i], &status, 0), child[i]);
-		ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "process %d: wait status %d", i, status);
-	}
-	ck_assert_int_eq(count_files(cache, "tmp-", NULL, 0), 0);
-	ck_assert_int_eq(count_files(cache, "", NULL, 0), 2);
-	check_run("ab", 0, 2);
+	cache_run("ab", 2, 0);
+	cache_run("ab", 0, 2);
+	ck_assert_int_eq(cache_files(cache_folder, "", NULL, 0), 2);
 }
 END_TEST
 
@@ -588,7 +316,7 @@ Suite *cache_suite(void)
 	Suite *s = suite_create("cache");
 	TCase *c = tcase_create("files");
 
-	tcase_add_checked_fixture(c, setup, NULL);
+	tcase_add_checked_fixture(c, cache_setup, NULL);
 	tcase_add_test(c, second_open_loads);
 	tcase_add_test(c, embedded_kernels_are_cached);
 	tcase_add_test(c, another_source_is_another_file);
@@ -596,16 +324,6 @@ Suite *cache_suite(void)
 	tcase_add_test(c, another_driver_compiles_anew);
 	tcase_add_test(c, damaged_file_is_replaced);
 	tcase_add_test(c, exchanged_files_are_replaced);
-	suite_add_tcase(s, c);
-	c = tcase_create("folders");
-	tcase_add_checked_fixture(c, setup, NULL);
-	tcase_add_test(c, missing_folders_are_made);
-	tcase_add_test(c, default_folders);
-	tcase_add_test(c, empty_variable_keeps_none);
-	tcase_add_loop_test(c, unusable_folder_warns_once, 0, 4);
-	tcase_add_test(c, folder_in_place_of_a_file);
-	tcase_add_test(c, full_disk_warns_once_and_leaves_nothing);
-	tcase_add_test(c, processes_share_a_cold_cache);
 	suite_add_tcase(s, c);
 	return s;
 }

@@ -87,6 +87,8 @@ static void check_sum(const sum_case *s)
 			size[i - 2] = fabs((double)s->alpha) * size[i - 2] + (s->beta != 0 ? fabs((double)y[i]) : 0);
 		}
 	}
+	/* A new one: Oclgrind follows a buffer only as far as the first upload to it went. */
+	clef_device_trim(test_device);
 	b = ck_new(clef__buffer_new(test_device, sizeof(float) * (size_t)(kept + 4)));
 	out = ck_new(clef__tensor_view(test_device, CLEF_FLOAT32, CLEF_SHAPE(kept), b, 2));
 	ck_ok(clef__buffer_write(b, 0, y, sizeof(float) * (size_t)(kept + 4)));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Status codes, the last error, log messages, shapes and host arrays: what every other chapter uses. */
+/* Status codes, the last error, log messages, shapes, host arrays and random streams: what every other chapter uses. */
 #ifndef CLEF_BASE_H
 #define CLEF_BASE_H
 
@@ -127,6 +127,16 @@ typedef struct clef_array {
 	clef_shape shape;
 	void *data;
 } clef_array;
+
+/* ---- streams of random numbers ---- */
+
+/* A stream of random numbers, made by draws (see init.h). Each draw uses the counter and adds 1 to it, whatever its
+ * size. Start with counter 0, or with another number for an independent stream. Copy it to replay. Plain data: nothing
+ * to free. */
+typedef struct clef_rng {
+	uint64_t seed;
+	uint64_t counter;
+} clef_rng;
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@
  *   CLEF_KERNELS   folder to read the .cl files from, instead of those built into the library
  *   CLEF_PROFILE   1: time every kernel, and print a table to standard error when the device is closed
  *   CLEF_GEMM      the matrix product to use ("cpu", "clblast", "plain") instead of the best that fits
+ *   CLEF_CONV      the convolution to use ("im2col", "direct") instead of the best that fits; see conv.h
  */
 #ifndef CLEF_DEVICE_H
 #define CLEF_DEVICE_H

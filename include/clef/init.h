@@ -22,13 +22,6 @@
 extern "C" {
 #endif
 
-/* A stream of draws. Each draw uses the counter and adds 1 to it, whatever its size. Start with counter 0, or with
- * another number for an independent stream. Copy it to replay. Plain data: nothing to free. */
-typedef struct clef_rng {
-	uint64_t seed;
-	uint64_t counter;
-} clef_rng;
-
 /* ---- on the host ---- */
 
 /* Philox4x32-10: the four output words for a counter and a key, word 0 first. */

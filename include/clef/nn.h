@@ -125,6 +125,47 @@ CLEF_API clef_tensor *clef_nn_prelu(clef_module *m, const char *name, clef_tenso
 /* A parameter of any shape, created on the first call, for layers of your own. init NULL: zeros. */
 CLEF_API clef_tensor *clef_nn_parameter(clef_module *m, const char *name, clef_shape shape, const clef_init *init);
 
+/* y = cross-correlation of x [n, channels, h, w] with NAME.weight [out, channels / groups, kernel, kernel], plus
+ * NAME.bias [out]. opts as for clef_conv2d(), NULL: all defaults. Initializers: the model's, else those of
+ * torch.nn.Conv2d: kaiming_uniform with a = sqrt(5), and U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for the bias. Other kernels
+ * than square ones: clef_nn_parameter() and clef_conv2d(). torch.nn.Conv2d. */
+CLEF_API clef_tensor *clef_nn_conv2d(clef_module *m, const char *name, clef_tensor *x, int64_t out, int64_t kernel,
+				     const clef_conv2d_opts *opts);
+
+/* The same with bias=False. */
+CLEF_API clef_tensor *clef_nn_conv2d_no_bias(clef_module *m, const char *name, clef_tensor *x, int64_t out,
+					     int64_t kernel, const clef_conv2d_opts *opts);
+
+/* Normalizes each channel of x [n, channels, ...]: NAME.weight (ones) and NAME.bias (zeros), and the buffers
+ * NAME.running_mean and NAME.running_var, all [channels]. Momentum and eps come from opts; whether it trains, from
+ * clef_model_train(). torch.nn.BatchNorm1d and BatchNorm2d. */
+CLEF_API clef_tensor *clef_nn_batch_norm(clef_module *m, const char *name, clef_tensor *x,
+					 const clef_batch_norm_opts *opts);
+
+/* clef_dropout() and clef_dropout2d() with the model's own stream of random numbers, and its mode. torch.nn.Dropout. */
+CLEF_API clef_tensor *clef_nn_dropout(clef_module *m, clef_tensor *x, float p);
+CLEF_API clef_tensor *clef_nn_dropout2d(clef_module *m, clef_tensor *x, float p);
+
+/* State that is no parameter, such as running statistics: a leaf of float32 without gradient that the model owns,
+ * filled with `start` when the model is made, and left to the forward function from then on. PyTorch: register_buffer.
+ */
+CLEF_API clef_tensor *clef_nn_buffer(clef_module *m, const char *name, clef_shape shape, float start);
+
+/* The buffer of that name, or NULL with a message. */
+CLEF_API clef_tensor *clef_model_buffer(const clef_model *model, const char *name);
+
+/* Between these two calls every name of a layer, parameter or buffer is put behind "NAME.": so a function can be used
+ * for many blocks, as with submodules in PyTorch. May be nested; names are at most 255 characters in all. */
+CLEF_API void clef_module_enter(clef_module *m, const char *name);
+CLEF_API void clef_module_leave(clef_module *m);
+
+/* Whether batch normalization and dropout train: true when a model has been made. torch.nn.Module.train() and eval().
+ */
+CLEF_API clef_status clef_model_train(clef_model *model, bool training);
+
+/* What clef_model_train() said; false while the model is being made. */
+CLEF_API bool clef_module_training(const clef_module *m);
+
 /* clef_model_opts.user. */
 CLEF_API void *clef_module_user(const clef_module *m);
 
@@ -133,6 +174,12 @@ CLEF_API void *clef_module_user(const clef_module *m);
 typedef enum clef_layer_kind {
 	CLEF_LAYER_NONE, /* a row of zeros: an error, so that a forgotten row is noticed */
 	CLEF_LINEAR,     /* out */
+	CLEF_CONV2D,     /* out, kernel, stride, pad, groups */
+	CLEF_BATCH_NORM,
+	CLEF_MAX_POOL2D,          /* kernel, stride, pad */
+	CLEF_AVG_POOL2D,          /* kernel, stride, pad */
+	CLEF_ADAPTIVE_AVG_POOL2D, /* out: height and width */
+	CLEF_DROPOUT,             /* p; default 0.5 */
 	CLEF_FLATTEN,
 	CLEF_PRELU, /* p: start value of the slope */
 #define CLEF_UNARY0(name, NAME, value, gradient)                             CLEF_##NAME,
@@ -145,10 +192,12 @@ typedef enum clef_layer_kind {
 /* One layer: { CLEF_LINEAR, .out = 256 }, { CLEF_RELU }, { CLEF_LEAKY_RELU, .p = 0.2f }. */
 typedef struct clef_layer {
 	clef_layer_kind kind;
-	int64_t out;  /* linear: output features */
+	int64_t out;                 /* linear: output features; conv2d: channels; adaptive_avg_pool2d: size */
+	int64_t kernel, stride, pad; /* conv2d and pooling; stride 0: 1, or the kernel for pooling */
+	int64_t groups;              /* conv2d; 0: 1 */
 	float p, q;   /* pointwise: the parameters in the order of pointwise.def; both 0: the defaults there, and with p
 		       * -0.0f a real 0 */
-	bool no_bias; /* linear */
+	bool no_bias; /* linear, conv2d */
 	clef_init weight, bias; /* linear; default: as in clef_linear_opts */
 } clef_layer;
 

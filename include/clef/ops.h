@@ -14,6 +14,12 @@
 #ifndef CLEF_OPS_H
 #define CLEF_OPS_H
 
+#include <clef/conv.h>
+#include <clef/loss.h>
+#include <clef/norm.h>
+#include <clef/pool.h>
+#include <clef/reduce.h>
+#include <clef/shaping.h>
 #include <clef/tensor.h>
 
 #ifdef __cplusplus
@@ -59,31 +65,6 @@ CLEF_API clef_tensor *clef_reshape(clef_tensor *x, clef_shape shape);
 
 /* All dimensions but the first made one: [n, c, h, w] becomes [n, c*h*w]; [n] becomes [n, 1]. torch.nn.Flatten. */
 CLEF_API clef_tensor *clef_flatten(clef_tensor *x);
-
-/* ---- reductions ---- */
-
-typedef struct clef_reduce_opts {
-	int ndim;               /* how many entries of dim count; 0: reduce over all dimensions */
-	int dim[CLEF_MAX_DIMS]; /* dimensions to reduce, each once; negative ones count from the end */
-	bool keepdim;           /* keep the reduced dimensions, with size 1 */
-} clef_reduce_opts;
-
-/* The sum over the given dimensions; opts NULL: over all, giving a scalar. The sum of nothing is 0. torch.sum. */
-CLEF_API clef_tensor *clef_sum(clef_tensor *x, const clef_reduce_opts *opts);
-
-/* The mean over the given dimensions; opts NULL: over all. The mean of nothing is NaN. torch.mean. */
-CLEF_API clef_tensor *clef_mean(clef_tensor *x, const clef_reduce_opts *opts);
-
-/* ---- losses and scores ---- */
-
-/* The mean over n of -log softmax(logits[n])[labels[n]], a scalar. logits [n, classes], labels [n] int32 in
- * 0..classes-1; a label outside makes the loss NaN (a kernel cannot report it otherwise). Computed from the logits
- * less their maximum, so that large ones do not overflow. torch.nn.functional.cross_entropy. */
-CLEF_API clef_tensor *clef_cross_entropy(clef_tensor *logits, clef_tensor *labels);
-
-/* The share of rows n whose largest logit is at labels[n]; on a tie the first one counts; a NaN counts as largest.
- * Shapes as for clef_cross_entropy(); a scalar in [0, 1], NaN for n = 0. No gradient flows through it. */
-CLEF_API clef_tensor *clef_accuracy(clef_tensor *logits, clef_tensor *labels);
 
 #ifdef __cplusplus
 }

@@ -41,13 +41,51 @@ bool clef__left_out(float value)
 	return value == 0.0f && !signbit(value);
 }
 
-static bool given(const clef_module *m, const char *name, const clef_tensor *x, const char *function)
+const char *clef__layer_name(clef_module *m, const char *name, const clef_tensor *x, const char *function,
+			     char full[CLEF__MAX_NAME])
 {
 	if (!m || !name || !x) {
 		clef__null_argument(function);
-		return false;
+		return NULL;
 	}
-	return true;
+	if (m->prefix_bad)
+		return clef__fail_null(CLEF_ERROR_STATE,
+				       "%s: clef_module_enter() and clef_module_leave() do not match, or the names are "
+				       "longer than %d",
+				       function, CLEF__MAX_NAME - 1);
+	if (!*m->prefix)
+		return name;
+	if (snprintf(full, CLEF__MAX_NAME, "%s%s", m->prefix, name) >= CLEF__MAX_NAME)
+		return clef__fail_null(CLEF_ERROR_INVALID, "%s: the name \"%s%s\" is longer than %d", function,
+				       m->prefix, name, CLEF__MAX_NAME - 1);
+	return full;
+}
+
+void clef_module_enter(clef_module *m, const char *name)
+{
+	size_t used;
+
+	if (!m || !name)
+		return;
+	used = strlen(m->prefix);
+	if ((size_t)snprintf(m->prefix + used, sizeof(m->prefix) - used, "%s.", name) >= sizeof(m->prefix) - used)
+		m->prefix_bad = true;
+}
+
+void clef_module_leave(clef_module *m)
+{
+	size_t used = m ? strlen(m->prefix) : 0;
+
+	if (!m)
+		return;
+	if (!used) {
+		m->prefix_bad = true;
+		return;
+	}
+	/* The last dot ends the name that is taken off. */
+	m->prefix[--used] = '\0';
+	while (used && m->prefix[used - 1] != '.')
+		m->prefix[--used] = '\0';
 }
 
 static clef_tensor *new_parameter(clef_module *m, const char *layer, const char *part, clef_shape shape,
@@ -62,9 +100,8 @@ static clef_tensor *new_parameter(clef_module *m, const char *layer, const char 
 	return w;
 }
 
-/* The parameter LAYER.PART, or LAYER where part is NULL. */
-static clef_tensor *parameter(clef_module *m, const char *layer, const char *part, clef_shape shape,
-			      const clef_init *init)
+clef_tensor *clef__layer_parameter(clef_module *m, const char *layer, const char *part, clef_shape shape,
+				   const clef_init *init)
 {
 	const clef_params *params = m->model->params;
 	int i = clef__params_index(params, layer, part, m->cursor);
@@ -86,8 +123,7 @@ static clef_tensor *parameter(clef_module *m, const char *layer, const char *par
 	return params->list[i].w;
 }
 
-/* The layer's own initializer, else the model's, else the one that goes with the kind of layer. */
-static const clef_init *choose_init(const clef_init *own, const clef_init *model, const clef_init *preset)
+const clef_init *clef__layer_init(const clef_init *own, const clef_init *model, const clef_init *preset)
 {
 	if (own->kind != CLEF_INIT_DEFAULT)
 		return own;
@@ -111,20 +147,23 @@ static clef_tensor *linear(clef_module *m, const char *name, clef_tensor *x, int
 		return clef__fail_null(CLEF_ERROR_SHAPE, "the last dimension of x must be 1 or more");
 	bias.q = (float)(1.0 / sqrt((double)in));
 	bias.p = -bias.q;
-	w = parameter(m, name, "weight", CLEF_SHAPE(out, in), choose_init(&opts->weight, &model->weight, &weight));
+	w = clef__layer_parameter(m, name, "weight", CLEF_SHAPE(out, in),
+				  clef__layer_init(&opts->weight, &model->weight, &weight));
 	if (!w)
 		return NULL;
 	if (opts->no_bias)
 		return clef__layer_begin(m, name) ? NULL : clef_linear_no_bias(x, w);
-	b = parameter(m, name, "bias", CLEF_SHAPE(out), choose_init(&opts->bias, &model->bias, &bias));
+	b = clef__layer_parameter(m, name, "bias", CLEF_SHAPE(out), clef__layer_init(&opts->bias, &model->bias, &bias));
 	return !b || clef__layer_begin(m, name) ? NULL : clef_linear(x, w, b);
 }
 
 clef_tensor *clef_nn_linear(clef_module *m, const char *name, clef_tensor *x, int64_t out, const clef_linear_opts *opts)
 {
 	static const clef_linear_opts defaults;
+	char full[CLEF__MAX_NAME];
 
-	if (!given(m, name, x, "clef_nn_linear"))
+	name = clef__layer_name(m, name, x, "clef_nn_linear", full);
+	if (!name)
 		return NULL;
 	return clef__layer_end(m, name, "linear", x, linear(m, name, x, out, opts ? opts : &defaults));
 }
@@ -138,28 +177,31 @@ static clef_tensor *prelu(clef_module *m, const char *name, clef_tensor *x, cons
 		return clef__fail_null(CLEF_ERROR_INVALID, "slope is %g, must be finite", (double)opts->slope);
 	if (opts->per_channel && x->shape.ndim < 2)
 		return clef__fail_null(CLEF_ERROR_SHAPE, "x must have two dimensions or more to have channels");
-	w = parameter(m, name, "weight", CLEF_SHAPE(opts->per_channel ? x->shape.dim[1] : 1), &init);
+	w = clef__layer_parameter(m, name, "weight", CLEF_SHAPE(opts->per_channel ? x->shape.dim[1] : 1), &init);
 	return !w || clef__layer_begin(m, name) ? NULL : clef_prelu(x, w);
 }
 
 clef_tensor *clef_nn_prelu(clef_module *m, const char *name, clef_tensor *x, const clef_prelu_opts *opts)
 {
 	static const clef_prelu_opts defaults;
+	char full[CLEF__MAX_NAME];
 
-	if (!given(m, name, x, "clef_nn_prelu"))
+	name = clef__layer_name(m, name, x, "clef_nn_prelu", full);
+	if (!name)
 		return NULL;
 	return clef__layer_end(m, name, "prelu", x, prelu(m, name, x, opts ? opts : &defaults));
 }
 
 clef_tensor *clef_nn_parameter(clef_module *m, const char *name, clef_shape shape, const clef_init *init)
 {
+	char full[CLEF__MAX_NAME];
 	clef_tensor *w;
 
-	if (!m || !name) {
-		clef__null_argument("clef_nn_parameter");
+	/* There is no x; anything that is not NULL will do. */
+	name = clef__layer_name(m, name, (const clef_tensor *)m, "clef_nn_parameter", full);
+	if (!name)
 		return NULL;
-	}
-	w = parameter(m, name, NULL, shape, init);
+	w = clef__layer_parameter(m, name, NULL, shape, init);
 	if (!w)
 		clef__fail(clef_error_status(), "clef_nn_parameter: %s", clef_error());
 	return w;

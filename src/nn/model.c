@@ -16,6 +16,16 @@ static void free_labels(clef_model *model)
 	model->label_count = model->label_capacity = 0;
 }
 
+static clef_tensor *run_forward(clef_model *model, clef_tensor *x)
+{
+	clef_module *m = &model->module;
+
+	m->cursor = 0;
+	m->prefix[0] = '\0';
+	m->prefix_bad = false;
+	return model->forward(m, x);
+}
+
 /* Runs the forward function on the recording. An old message must not pass for that of a function that gives none. */
 static clef_status trace(clef_model *model, clef_tape *tape)
 {
@@ -28,9 +38,12 @@ static clef_status trace(clef_model *model, clef_tape *tape)
 	if (!x)
 		return clef_error_status();
 	clef_error_clear();
+	/* One sample has no statistics of a batch, and a dropout would draw. */
+	model->training = false;
 	model->module.dry = tape;
-	y = model->forward(&model->module, x);
+	y = run_forward(model, x);
 	model->module.dry = NULL;
+	model->training = true;
 	if (!y && clef_error_status())
 		return clef_error_status();
 	if (!y)
@@ -92,6 +105,8 @@ clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const cle
 	model->input = input;
 	if (opts)
 		model->opts = *opts;
+	/* Behind the draws of any initialization. */
+	model->rng = (clef_rng){ .seed = model->opts.seed, .counter = (uint64_t)1 << 63 };
 	model->params = clef_params_new(dev);
 	s = model->params ? CLEF_OK : clef_error_status();
 	if (!s) {
@@ -102,6 +117,8 @@ clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const cle
 		s = dry_run(model);
 	if (!s)
 		s = clef_params_commit(model->params, &(clef_rng){ .seed = model->opts.seed });
+	if (!s)
+		s = clef__states_commit(model);
 	if (!s)
 		return model;
 	clef_model_free(model);
@@ -121,6 +138,7 @@ void clef_model_free(clef_model *model)
 {
 	if (!model)
 		return;
+	clef__states_free(model);
 	clef__params_release(model->params);
 	for (int i = 0; i < model->row_count; i++)
 		free(model->rows[i].layer);
@@ -162,8 +180,7 @@ clef_tensor *clef_model_forward(clef_model *model, clef_tensor *x)
 	if (x->dtype != CLEF_FLOAT32)
 		return clef__fail_null(CLEF_ERROR_DTYPE, "clef_model_forward: x is %s, must be float32",
 				       clef_dtype_name(x->dtype));
-	model->module.cursor = 0;
-	return model->forward(&model->module, x);
+	return run_forward(model, x);
 }
 
 clef_params *clef_model_params(clef_model *model)
@@ -176,6 +193,19 @@ clef_params *clef_model_params(clef_model *model)
 clef_shape clef_model_output(const clef_model *model)
 {
 	return model ? model->output : CLEF_SCALAR;
+}
+
+clef_status clef_model_train(clef_model *model, bool training)
+{
+	if (!model)
+		return clef__null_argument("clef_model_train");
+	model->training = training;
+	return CLEF_OK;
+}
+
+bool clef_module_training(const clef_module *m)
+{
+	return m && m->model->training;
 }
 
 void *clef_module_user(const clef_module *m)

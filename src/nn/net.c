@@ -20,6 +20,37 @@ static clef_tensor *apply_prelu(clef_module *m, const char *name, clef_tensor *x
 	return clef_nn_prelu(m, name, x, &(clef_prelu_opts){ .slope = layer->p });
 }
 
+static clef_tensor *apply_conv2d(clef_module *m, const char *name, clef_tensor *x, const clef_layer *layer)
+{
+	const clef_conv2d_opts opts = { .stride = (int)layer->stride,
+					.pad = (int)layer->pad,
+					.groups = (int)layer->groups };
+
+	return (layer->no_bias ? clef_nn_conv2d_no_bias : clef_nn_conv2d)(m, name, x, layer->out, layer->kernel, &opts);
+}
+
+static clef_tensor *apply_batch_norm(clef_module *m, const char *name, clef_tensor *x, const clef_layer *layer)
+{
+	(void)layer;
+	return clef_nn_batch_norm(m, name, x, NULL);
+}
+
+/* An operation without parameters, as a layer with a name. */
+#define PLAIN_LAYER(kind, call)                                                                                        \
+	static clef_tensor *apply_##kind(clef_module *m, const char *name, clef_tensor *x, const clef_layer *layer)    \
+	{                                                                                                              \
+		return clef__layer_end(m, name, #kind, x, clef__layer_begin(m, name) ? NULL : (call));                 \
+	}
+
+PLAIN_LAYER(max_pool2d, clef_max_pool2d(x, &(clef_max_pool_opts){ .kernel = (int)layer->kernel,
+								  .stride = (int)layer->stride,
+								  .pad = (int)layer->pad }))
+PLAIN_LAYER(avg_pool2d, clef_avg_pool2d(x, &(clef_avg_pool_opts){ .kernel = (int)layer->kernel,
+								  .stride = (int)layer->stride,
+								  .pad = (int)layer->pad }))
+PLAIN_LAYER(adaptive_avg_pool2d, clef_adaptive_avg_pool2d(x, layer->out, layer->out))
+PLAIN_LAYER(dropout, clef_nn_dropout(m, x, clef__left_out(layer->p) ? 0.5f : layer->p))
+
 static clef_tensor *flatten(clef_tensor *x, float p, float q)
 {
 	(void)p;
@@ -56,12 +87,37 @@ static clef_tensor *flatten(clef_tensor *x, float p, float q)
 		text, CLEF__FIELD_NUMBER, offsetof(clef_layer, q), value                                               \
 	}
 
+#define FIELD_COUNT(text, member)                                                                                      \
+	{                                                                                                              \
+		text, CLEF__FIELD_COUNT, offsetof(clef_layer, member), 0.0f                                            \
+	}
+#define FIELD_WHOLE(text, member)                                                                                      \
+	{                                                                                                              \
+		text, CLEF__FIELD_WHOLE, offsetof(clef_layer, member), 0.0f                                            \
+	}
+#define FIELD_NO_BIAS                                                                                                  \
+	{                                                                                                              \
+		"no_bias", CLEF__FIELD_FLAG, offsetof(clef_layer, no_bias), 0.0f                                       \
+	}
+#define FIELDS_POOL FIELD_COUNT("kernel", kernel), FIELD_WHOLE("stride", stride), FIELD_WHOLE("pad", pad)
+
 static const clef__layer_type types[CLEF_LAYER_KINDS] = {
 	[CLEF_LINEAR] = { .name = "linear",
 			  .apply = apply_linear,
 			  .inits = true,
-			  .field = { { "out", CLEF__FIELD_COUNT, offsetof(clef_layer, out), 0.0f },
-				     { "no_bias", CLEF__FIELD_FLAG, offsetof(clef_layer, no_bias), 0.0f } } },
+			  .field = { FIELD_COUNT("out", out), FIELD_NO_BIAS } },
+	[CLEF_CONV2D] = { .name = "conv2d",
+			  .apply = apply_conv2d,
+			  .field = { FIELD_COUNT("out", out), FIELD_COUNT("kernel", kernel),
+				     FIELD_WHOLE("stride", stride), FIELD_WHOLE("pad", pad),
+				     FIELD_WHOLE("groups", groups), FIELD_NO_BIAS } },
+	[CLEF_BATCH_NORM] = { .name = "batch_norm", .apply = apply_batch_norm },
+	[CLEF_MAX_POOL2D] = { .name = "max_pool2d", .apply = apply_max_pool2d, .field = { FIELDS_POOL } },
+	[CLEF_AVG_POOL2D] = { .name = "avg_pool2d", .apply = apply_avg_pool2d, .field = { FIELDS_POOL } },
+	[CLEF_ADAPTIVE_AVG_POOL2D] = { .name = "adaptive_avg_pool2d",
+				       .apply = apply_adaptive_avg_pool2d,
+				       .field = { FIELD_COUNT("out", out) } },
+	[CLEF_DROPOUT] = { .name = "dropout", .apply = apply_dropout, .field = { FIELD_P("p", 0.5f) } },
 	[CLEF_FLATTEN] = { .name = "flatten", .pointwise = flatten },
 	[CLEF_PRELU] = { .name = "prelu", .apply = apply_prelu, .field = { FIELD_P("slope", 0.25f) } },
 #define CLEF_UNARY0(n, N, value, gradient) [CLEF_##N] = { .name = #n, .pointwise = apply_##n },
@@ -128,6 +184,18 @@ static clef_status check_layer(const clef_layer *layer, int i)
 {
 	const clef__layer_type *type = clef__layer_type_of(layer->kind);
 	const char *wrong = NULL;
+	/* Bytes, so that -0.0f counts as given. */
+#define MEMBER(name)                                                                                                   \
+	{                                                                                                              \
+#name, offsetof(clef_layer, name), sizeof(layer->name)                                                 \
+	}
+	static const struct {
+		const char *name;
+		size_t offset, size;
+	} fields[] = { MEMBER(out),    MEMBER(kernel), MEMBER(stride), MEMBER(pad),
+		       MEMBER(groups), MEMBER(p),      MEMBER(q),      MEMBER(no_bias) };
+#undef MEMBER
+	static const char zeros[sizeof(int64_t)];
 
 	if (layer->kind == CLEF_LAYER_NONE)
 		return clef__fail(CLEF_ERROR_INVALID, "clef_sequential_new: layer %d has no kind: its row is empty", i);
@@ -135,15 +203,11 @@ static clef_status check_layer(const clef_layer *layer, int i)
 		return clef__fail(CLEF_ERROR_INVALID,
 				  "clef_sequential_new: layer %d is of kind %d, which is no clef_layer_kind", i,
 				  (int)layer->kind);
-	if (layer->out && !takes(type, offsetof(clef_layer, out)))
-		wrong = "out";
-	else if (!clef__left_out(layer->p) && !takes(type, offsetof(clef_layer, p)))
-		wrong = "p";
-	else if (!clef__left_out(layer->q) && !takes(type, offsetof(clef_layer, q)))
-		wrong = "q";
-	else if (layer->no_bias && !takes(type, offsetof(clef_layer, no_bias)))
-		wrong = "no_bias";
-	else if (layer->weight.kind != CLEF_INIT_DEFAULT && !type->inits)
+	for (int k = 0; k < CLEF_COUNT(fields); k++)
+		if (!takes(type, fields[k].offset) &&
+		    memcmp((const char *)layer + fields[k].offset, zeros, fields[k].size) != 0)
+			wrong = fields[k].name;
+	if (layer->weight.kind != CLEF_INIT_DEFAULT && !type->inits)
 		wrong = "weight";
 	else if (layer->bias.kind != CLEF_INIT_DEFAULT && !type->inits)
 		wrong = "bias";

@@ -189,8 +189,9 @@ static const char *set_count(clef_layer *layer, const clef__layer_field *field, 
 
 	errno = 0;
 	n = strtoll(text, &end, 10);
-	if (end == text || *end || errno || n < 1 || n > INT32_MAX)
-		return "a whole number from 1 to 2147483647 was expected";
+	if (end == text || *end || errno || n < (field->kind == CLEF__FIELD_COUNT) || n > INT32_MAX)
+		return field->kind == CLEF__FIELD_COUNT ? "a whole number from 1 to 2147483647 was expected"
+							: "a whole number from 0 to 2147483647 was expected";
 	value = n;
 	memcpy((char *)layer + field->offset, &value, sizeof(value));
 	return NULL;
@@ -206,7 +207,7 @@ static clef_status set_field(const parser *in, clef_layer *layer, const clef__la
 		return bad_value(in, value, type, "a number was expected");
 	memcpy(text, value.start, (size_t)value.length);
 	text[value.length] = '\0';
-	if (field->kind == CLEF__FIELD_COUNT)
+	if (field->kind != CLEF__FIELD_NUMBER)
 		wrong = set_count(layer, field, text);
 	else
 		wrong = set_number(layer, field, text);

@@ -45,12 +45,23 @@ typedef struct clef__row {
 	bool shared;   /* uses parameters of a row above */
 } clef__row;
 
+#define CLEF__MAX_NAME 256
+
 /* The model, as its forward function sees it. */
 struct clef_module {
 	clef_model *model;
-	clef_tape *dry; /* the recording in which parameters are made; NULL once the model exists */
-	int cursor;     /* the parameter that a layer will ask for next if the order is as ever */
+	clef_tape *dry;              /* the recording in which parameters are made; NULL once the model exists */
+	int cursor;                  /* the parameter that a layer will ask for next if the order is as ever */
+	char prefix[CLEF__MAX_NAME]; /* "layer1.0.": the modules that were entered */
+	bool prefix_bad;             /* it did not fit, or was left once too often */
 };
+
+/* State that is no parameter. */
+typedef struct clef__state {
+	char *name;
+	clef_tensor *x;
+	float start;
+} clef__state;
 
 struct clef_model {
 	clef_module module;
@@ -65,6 +76,10 @@ struct clef_model {
 	int label_count, label_capacity;
 	clef__row *rows;
 	int row_count, row_capacity;
+	clef__state *states;
+	int state_count, state_capacity;
+	bool training;
+	clef_rng rng; /* of dropout */
 };
 
 /* clef_model_new(); layers NULL unless the model is a sequential one. */
@@ -74,7 +89,25 @@ clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const cle
 /* Fills model->rows from a recording of its forward function. */
 clef_status clef__model_rows(clef_model *model, const clef_tape *tape);
 
+/* ---- state: buffers.c ---- */
+
+/* Gives what was asked for in the dry run its memory and start values. */
+clef_status clef__states_commit(clef_model *model);
+void clef__states_free(clef_model *model);
+
 /* ---- layers ---- */
+
+/* The layer's name with those of the modules around it, in `full` if there are any. NULL, with a message, if m, name or
+ * x is NULL, or the names do not fit. */
+const char *clef__layer_name(clef_module *m, const char *name, const clef_tensor *x, const char *function,
+			     char full[CLEF__MAX_NAME]);
+
+/* The parameter LAYER.PART, or LAYER where part is NULL: made in the dry run, found later. */
+clef_tensor *clef__layer_parameter(clef_module *m, const char *layer, const char *part, clef_shape shape,
+				   const clef_init *init);
+
+/* The layer's own initializer, else the model's, else the one that goes with the kind of layer. */
+const clef_init *clef__layer_init(const clef_init *own, const clef_init *model, const clef_init *preset);
 
 /* Around the operations of a layer. The first makes them one row of clef_model_print(). The second returns y; if that
  * is NULL, it puts the layer's name and kind and the shape of x in front of the message. */
@@ -88,6 +121,7 @@ bool clef__left_out(float value);
 
 typedef enum clef__field_kind {
 	CLEF__FIELD_COUNT,  /* int64_t, 1 or more; required */
+	CLEF__FIELD_WHOLE,  /* int64_t, 0 or more; 0 if left out */
 	CLEF__FIELD_NUMBER, /* float */
 	CLEF__FIELD_FLAG,   /* bool */
 } clef__field_kind;
@@ -100,7 +134,7 @@ typedef struct clef__layer_field {
 	float preset; /* default of a number */
 } clef__layer_field;
 
-#define CLEF__LAYER_FIELDS 4
+#define CLEF__LAYER_FIELDS 7
 
 typedef struct clef__layer_type {
 	const char *name;

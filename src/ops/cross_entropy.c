@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loss and the score of classifiers. Softmax is fused into the loss: forward keeps, for each row, the logarithm of
- * the sum of exponentials, and backward makes softmax from it while it writes the gradient, so no probabilities are
- * stored.
+ * The loss and the score of classifiers. Softmax is fused into the loss: forward keeps, for each row, the maximum and
+ * the logarithm of the sum of exponentials, and backward makes softmax from it while it writes the gradient, so no
+ * probabilities are stored.
  */
-#include <clef/ops.h>
+#include <clef/loss.h>
 
 #include "tape.h"
 
@@ -60,7 +60,7 @@ static clef_status loss_infer(clef__node *n, clef_shape *shape, clef_dtype *dtyp
 
 	(void)dtype;
 	*shape = CLEF_SCALAR;
-	return status ? status : clef__save(n, 0, CLEF_FLOAT32, CLEF_SHAPE(n->x[0]->shape.dim[0]));
+	return status ? status : clef__save(n, 0, CLEF_FLOAT32, CLEF_SHAPE(2, n->x[0]->shape.dim[0]));
 }
 
 static clef_status loss_forward(const clef__node *n)

@@ -1,76 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums and means over any dimensions. */
+/* Sums and means over any dimensions, and what all reductions do with their options. */
 #include <math.h>
 
-#include <clef/ops.h>
+#include "reduce_op.h"
 
-#include "tape.h"
-
-typedef struct reduction_opts {
-	clef_reduce_opts dims;
-	bool reduce[CLEF_MAX_DIMS];
+typedef struct sum_opts {
+	clef__reduction r;
 	float scale; /* y = scale * sum */
-} reduction_opts;
+} sum_opts;
 
-static clef_status mark_dims(clef__node *n, reduction_opts *opts)
+static clef_status mark_dims(clef__node *n, clef__reduction *r)
 {
 	int ndim = n->x[0]->shape.ndim;
 
-	if (opts->dims.ndim < 0 || opts->dims.ndim > CLEF_MAX_DIMS)
+	if (r->dims.ndim < 0 || r->dims.ndim > CLEF_MAX_DIMS)
 		return clef__op_fail(n, CLEF_ERROR_INVALID, "%d dimensions to reduce: 0 to %d are allowed",
-				     opts->dims.ndim, CLEF_MAX_DIMS);
+				     r->dims.ndim, CLEF_MAX_DIMS);
 	for (int i = 0; i < ndim; i++)
-		opts->reduce[i] = opts->dims.ndim == 0;
-	for (int i = 0; i < opts->dims.ndim; i++) {
-		int d = opts->dims.dim[i];
+		r->reduce[i] = r->dims.ndim == 0;
+	for (int i = 0; i < r->dims.ndim; i++) {
+		int d = r->dims.dim[i];
 
+		if (ndim == 0)
+			return clef__op_fail(n, CLEF_ERROR_INVALID, "dimension %d of x, which is a scalar", d);
 		if (d < -ndim || d >= ndim)
 			return clef__op_fail(n, CLEF_ERROR_INVALID, "dimension %d of x %s: %d to %d are allowed", d,
 					     CLEF__SHAPE_TEXT(n->x[0]->shape), -ndim, ndim - 1);
 		d = d < 0 ? d + ndim : d;
-		if (opts->reduce[d])
+		if (r->reduce[d])
 			return clef__op_fail(n, CLEF_ERROR_INVALID, "dimension %d is given twice", d);
-		opts->reduce[d] = true;
+		r->reduce[d] = true;
 	}
 	return CLEF_OK;
 }
 
-static clef_status infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
+clef_status clef__reduction_infer(clef__node *n, clef_shape *shape)
 {
-	/* The copy in the arena, which is this node's own. */
-	reduction_opts *opts = (reduction_opts *)(uintptr_t)n->opts;
+	clef__reduction *r = clef__own_opts(n);
 	const clef_shape *x = &n->x[0]->shape;
-	double count = 1;
 	clef_status status = clef__op_dtype(n, 0, "x", CLEF_FLOAT32);
 
-	(void)dtype;
 	if (!status)
-		status = mark_dims(n, opts);
+		status = mark_dims(n, r);
 	if (status)
 		return status;
+	r->count = 1;
 	for (int i = 0; i < x->ndim; i++) {
-		if (opts->reduce[i])
-			count *= (double)x->dim[i];
-		if (!opts->reduce[i] || opts->dims.keepdim)
-			shape->dim[shape->ndim++] = opts->reduce[i] ? 1 : x->dim[i];
+		if (r->reduce[i])
+			r->count *= (double)x->dim[i];
+		if (!r->reduce[i] || r->dims.keepdim)
+			shape->dim[shape->ndim++] = r->reduce[i] ? 1 : x->dim[i];
 	}
+	if (clef_shape_numel(*shape) < 0)
+		return clef__op_fail(n, CLEF_ERROR_SHAPE, "the result %s would have more than 2^31 - 1 elements",
+				     CLEF__SHAPE_TEXT(*shape));
+	return CLEF_OK;
+}
+
+clef_status clef__reduction_some(const clef__node *n, const clef_shape *shape, const char *what)
+{
+	const clef__reduction *r = n->opts;
+
+	if (r->count > 0 || clef_shape_numel(*shape) == 0)
+		return CLEF_OK;
+	return clef__op_fail(n, CLEF_ERROR_SHAPE, "the %s of no values: x is %s, and a reduced dimension is 0", what,
+			     CLEF__SHAPE_TEXT(n->x[0]->shape));
+}
+
+/* ---- sum and mean ---- */
+
+static clef_status infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
+{
+	sum_opts *opts = clef__own_opts(n);
+	clef_status status = clef__reduction_infer(n, shape);
+
+	(void)dtype;
 	/* The mean of nothing: 0 times infinity. */
 	if (opts->scale == 0)
-		opts->scale = count > 0 ? (float)(1 / count) : INFINITY;
-	return CLEF_OK;
+		opts->scale = opts->r.count > 0 ? (float)(1 / opts->r.count) : INFINITY;
+	return status;
 }
 
 static clef_status forward(const clef__node *n)
 {
-	const reduction_opts *opts = n->opts;
+	const sum_opts *opts = n->opts;
 
-	return clef__reduce_sum(n->x[0], opts->reduce, opts->scale, 0, n->y);
+	return clef__reduce_sum(n->x[0], opts->r.reduce, opts->scale, 0, n->y);
 }
 
 /* dx = beta dx + scale dy, with dy repeated along the reduced dimensions. */
 static clef_status backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
-	const reduction_opts *opts = n->opts;
+	const sum_opts *opts = n->opts;
 	const clef_tensor *x = n->x[0];
 	clef__arg size = { .kind = CLEF__ARG_INT8 }, stride = { .kind = CLEF__ARG_INT8 };
 	int32_t step = 1;
@@ -83,8 +104,8 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 		int d = x->shape.ndim - 1 - i;
 
 		size.value.i8[i] = (int32_t)x->shape.dim[d];
-		stride.value.i8[i] = opts->reduce[d] ? 0 : step;
-		if (!opts->reduce[d])
+		stride.value.i8[i] = opts->r.reduce[d] ? 0 : step;
+		if (!opts->r.reduce[d])
 			step *= (int32_t)x->shape.dim[d];
 	}
 	return clef__launch(x->dev, &(clef__launch_opts){
@@ -102,10 +123,10 @@ static const clef__op mean = { "mean", infer, forward, backward };
 
 static clef_tensor *apply(const clef__op *op, clef_tensor *x, const clef_reduce_opts *dims, float scale)
 {
-	reduction_opts opts = { .scale = scale };
+	sum_opts opts = { .scale = scale };
 
 	if (dims)
-		opts.dims = *dims;
+		opts.r.dims = *dims;
 	return clef__apply(op, &x, 1, &opts, sizeof(opts));
 }
 

@@ -172,7 +172,7 @@ clef_tensor *clef_input(clef_tape *tape, const clef_array *array)
 		return NULL;
 	}
 	x = new_input("clef_input", tape, array->dtype, array->shape);
-	if (!x || clef_write(x, array->data, (size_t)x->numel * clef_dtype_size(x->dtype)))
+	if (x && !tape->dry && clef_write(x, array->data, (size_t)x->numel * clef_dtype_size(x->dtype)))
 		return NULL;
 	return x;
 }
@@ -208,8 +208,7 @@ clef_status clef__op_fail(const clef__node *n, clef_status status, const char *f
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	return clef__fail(status, "%s%s%s%s: %s", n->op->name, n->label ? " (layer " : "", n->label ? n->label : "",
-			  n->label ? ")" : "", text);
+	return clef__fail(status, "%s: %s", n->op->name, text);
 }
 
 clef_status clef__op_dtype(const clef__node *n, int i, const char *argument, clef_dtype dtype)
@@ -253,6 +252,12 @@ static clef_tape *find_tape(const clef__op *op, clef_tensor *const *x, int input
 			return clef__fail_null(CLEF_ERROR_STATE,
 					       "%s: argument %d has no values yet: its parameters are not committed",
 					       op->name, i + 1);
+	for (int i = 0; i < inputs && !tape->dry; i++)
+		if (!x[i]->buffer)
+			return clef__fail_null(
+				CLEF_ERROR_STATE,
+				"%s: argument %d is a parameter without values: call clef_params_commit()", op->name,
+				i + 1);
 	return tape;
 }
 

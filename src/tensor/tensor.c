@@ -150,8 +150,12 @@ clef_status clef_write(clef_tensor *x, const void *data, size_t bytes)
 {
 	clef_status status = check_transfer("clef_write", x, data, bytes);
 
-	if (status || !x->buffer)
+	if (status)
 		return status;
+	if (!x->buffer)
+		return clef__fail(CLEF_ERROR_STATE, "clef_write: the tensor %s has no memory yet%s",
+				  CLEF__SHAPE_TEXT(x->shape),
+				  x->tape ? "" : ": call clef_params_commit() for a parameter");
 	return clef__buffer_write(x->buffer, x->offset * clef_dtype_size(x->dtype), data, bytes);
 }
 

@@ -126,6 +126,7 @@ static clef_status evaluate(run *r, clef_loader *loader, train_score *score)
 	clef_batch b;
 	int64_t images = 0;
 
+	clef_model_train(r->model, false);
 	while (!s && !interrupted && clef_loader_next(loader, &b)) {
 		clef_tensor *logits, *labels;
 
@@ -136,6 +137,7 @@ static clef_status evaluate(run *r, clef_loader *loader, train_score *score)
 			s = add_score(r, clef_cross_entropy(logits, labels), clef_accuracy(logits, labels), b.count);
 		images += b.count;
 	}
+	clef_model_train(r->model, true);
 	return s ? s : read_score(r, images, score);
 }
 

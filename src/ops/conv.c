@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all convolutions share: the list of implementations and the choice among them, padding other than zeros, and the
+ * steps forward and backward. Padding with an image's own pixels is done beforehand, into a scratch copy, so that the
+ * implementations know zeros only.
+ */
+#include "conv_internal.h"
+
+/* In order of preference; the last one always fits. */
+static const clef__conv_impl *const impls[] = { &clef__conv_im2col, &clef__conv_direct };
+
+/* ---- for the implementations ---- */
+
+clef__arg clef__conv_size(const clef__conv *g)
+{
+	return (clef__arg){ .kind = CLEF__ARG_INT8, .value.i8 = { g->c, g->h, g->w, g->k, g->r, g->s, g->oh, g->ow } };
+}
+
+clef__arg clef__conv_step(const clef__conv *g)
+{
+	return (clef__arg){ .kind = CLEF__ARG_INT8,
+			    .value.i8 = { g->stride_h, g->stride_w, g->pad_top, g->pad_left, g->dilation_h,
+					  g->dilation_w, g->groups } };
+}
+
+int clef__conv_span(const clef_device *dev)
+{
+	return clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU ? 16 : 1;
+}
+
+const char *clef__conv_defines(const clef_device *dev)
+{
+	return clef__conv_span(dev) > 1 ? "#define SPAN 16\n" : "#define SPAN 1\n";
+}
+
+/* ---- choice ---- */
+
+clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *o)
+{
+	const clef_device *dev = n->x[0]->dev;
+	const char *name = getenv("CLEF_CONV");
+	char names[128] = "";
+	size_t used = 0;
+	bool any = !name || !*name;
+
+	for (int i = 0; i < CLEF_COUNT(impls); i++) {
+		bool named = any || strcmp(impls[i]->name, name) == 0;
+
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", impls[i]->name);
+		if (named && impls[i]->fits(dev, &o->g)) {
+			o->impl = impls[i];
+			return CLEF_OK;
+		}
+		if (named && !any)
+			return clef__op_fail(n, CLEF_ERROR_UNSUPPORTED,
+					     "CLEF_CONV asks for %s, which does not do x %s with w %s and %lld groups",
+					     name, CLEF__SHAPE_TEXT(n->x[0]->shape), CLEF__SHAPE_TEXT(n->x[1]->shape),
+					     (long long)o->groups);
+	}
+	return clef__op_fail(n, CLEF_ERROR_INVALID, "CLEF_CONV is \"%s\": there are %s", name, names);
+}
+
+/* ---- padding with the image's own pixels ---- */
+
+static bool pads(const clef__conv_opts *o)
+{
+	return o->mode != CLEF_PAD_ZEROS;
+}
+
+/* The images with their border: a scratch tensor, or room for one. */
+static clef_tensor *padded_scratch(const clef__node *n)
+{
+	const clef__conv_opts *o = n->opts;
+
+	return clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(o->g.n, o->g.c, o->g.h, o->g.w));
+}
+
+static clef_tensor *pad(const clef__node *n, const clef_tensor *x)
+{
+	const clef__conv_opts *o = n->opts;
+	clef_tensor *y = padded_scratch(n);
+	int h = o->g.h - (int)(o->before[0] + o->after[0]), w = o->g.w - (int)(o->before[1] + o->after[1]);
+
+	if (!y)
+		return NULL;
+	if (clef__launch(y->dev,
+			 &(clef__launch_opts){
+				 .program = "conv_pad",
+				 .kernel = "conv_pad",
+				 .global = { (size_t)y->numel },
+				 .bytes = 8.0 * (double)y->numel,
+				 .args = { CLEF__TENSOR(x), CLEF__TENSOR(y), CLEF__INT(h), CLEF__INT(w),
+					   CLEF__INT(o->before[0]), CLEF__INT(o->after[0]), CLEF__INT(o->before[1]),
+					   CLEF__INT(o->after[1]), CLEF__INT(o->mode), CLEF__INT(y->numel) },
+			 })) {
+		clef__scratch_free(y);
+		return NULL;
+	}
+	return y;
+}
+
+static clef_status pad_backward(const clef__node *n, const clef_tensor *dy, float beta, const clef_tensor *dx)
+{
+	const clef__conv_opts *o = n->opts;
+	int h = o->g.h - (int)(o->before[0] + o->after[0]), w = o->g.w - (int)(o->before[1] + o->after[1]);
+
+	return clef__launch(dx->dev, &(clef__launch_opts){
+					     .program = "conv_pad",
+					     .kernel = "conv_pad_backward",
+					     .global = { (size_t)dx->numel },
+					     .long_items = true,
+					     .bytes = 4.0 * (double)(dx->numel + dy->numel),
+					     .args = { CLEF__TENSOR(dy), CLEF__TENSOR(dx), CLEF__INT(h), CLEF__INT(w),
+						       CLEF__INT(o->before[0]), CLEF__INT(o->after[0]),
+						       CLEF__INT(o->before[1]), CLEF__INT(o->after[1]),
+						       CLEF__INT(o->mode), CLEF__FLOAT(beta), CLEF__INT(dx->numel) },
+				     });
+}
+
+/* ---- forward and backward ---- */
+
+clef_tensor *clef__conv_apply(const clef__op *op, clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias,
+			      const clef__conv_opts *opts, const clef__conv_field *fields, int count)
+{
+	if (!x || !w || (has_bias && !b)) {
+		clef__null_argument(op->name);
+		return NULL;
+	}
+	for (int i = 0; i < count; i++)
+		if (fields[i].value < 0)
+			return clef__fail_null(CLEF_ERROR_INVALID, "%s: %s is %d: it must not be negative", op->name,
+					       fields[i].name, fields[i].value);
+	return clef__apply(op, (clef_tensor *[]){ x, w, b }, has_bias ? 3 : 2, opts, sizeof(*opts));
+}
+
+static const clef_tensor *bias_of(const clef__node *n)
+{
+	return n->inputs > 2 ? n->x[2] : NULL;
+}
+
+static clef_status bias_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	bool all_but_channels[CLEF_MAX_DIMS] = { true, false, true, true };
+
+	if (n->inputs < 3 || !dx[2].dx)
+		return CLEF_OK;
+	return clef__reduce_sum(dy, all_but_channels, 1, dx[2].beta, dx[2].dx);
+}
+
+clef_status clef__conv_forward(const clef__node *n)
+{
+	const clef__conv_opts *o = n->opts;
+	clef_tensor *padded = pads(o) ? pad(n, n->x[0]) : NULL;
+	clef_status status;
+
+	if (pads(o) && !padded)
+		return clef_error_status();
+	status = o->impl->forward(n, &o->g, padded ? padded : n->x[0], n->x[1], bias_of(n), 0, n->y);
+	clef__scratch_free(padded);
+	return status;
+}
+
+static clef_status images_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	const clef__conv_opts *o = n->opts;
+	clef_tensor *padded;
+	clef_status status;
+
+	if (!pads(o))
+		return o->impl->backward_data(n, &o->g, dy, n->x[1], NULL, dx->beta, dx->dx);
+	padded = padded_scratch(n);
+	if (!padded)
+		return clef_error_status();
+	status = o->impl->backward_data(n, &o->g, dy, n->x[1], NULL, 0, padded);
+	if (!status)
+		status = pad_backward(n, padded, dx->beta, dx->dx);
+	clef__scratch_free(padded);
+	return status;
+}
+
+static clef_status weights_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	const clef__conv_opts *o = n->opts;
+	clef_tensor *padded = pads(o) ? pad(n, n->x[0]) : NULL;
+	clef_status status;
+
+	if (pads(o) && !padded)
+		return clef_error_status();
+	status = o->impl->backward_weights(n, &o->g, padded ? padded : n->x[0], dy, dx->beta, dx->dx);
+	clef__scratch_free(padded);
+	return status;
+}
+
+clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	clef_status status = CLEF_OK;
+
+	if (dx[0].dx)
+		status = images_backward(n, dy, &dx[0]);
+	if (!status && dx[1].dx)
+		status = weights_backward(n, dy, &dx[1]);
+	return status ? status : bias_backward(n, dy, dx);
+}
+
+/* ---- transposed: what was the gradient is the result, and the other way round ---- */
+
+clef_status clef__conv_transpose_forward(const clef__node *n)
+{
+	const clef__conv_opts *o = n->opts;
+
+	return o->impl->backward_data(n, &o->g, n->x[0], n->x[1], bias_of(n), 0, n->y);
+}
+
+clef_status clef__conv_transpose_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	const clef__conv_opts *o = n->opts;
+	clef_status status = CLEF_OK;
+
+	if (dx[0].dx)
+		status = o->impl->forward(n, &o->g, dy, n->x[1], NULL, dx[0].beta, dx[0].dx);
+	if (!status && dx[1].dx)
+		status = o->impl->backward_weights(n, &o->g, dy, n->x[0], dx[1].beta, dx[1].dx);
+	return status ? status : bias_backward(n, dy, dx);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Convolutions from the inside. The operations differ in their options and checks only: each becomes one geometry, that
+ * of a convolution in two dimensions padded with zeros, for which implementations know three computations. A transposed
+ * convolution is the same geometry with the first two of them exchanged.
+ */
+#ifndef CLEF_CONV_INTERNAL_H
+#define CLEF_CONV_INTERNAL_H
+
+#include <clef/conv.h>
+
+#include "tape.h"
+
+/* x [n][c][h][w], weights [k][c / groups][r][s], y [n][k][oh][ow]. y may have fewer rows and columns than x allows. */
+typedef struct clef__conv {
+	int n, c, h, w;
+	int k, r, s;
+	int oh, ow;
+	int stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
+	int groups;
+} clef__conv;
+
+/* A way to compute them. Tensors give memory only: their shapes may be others of the same size. */
+typedef struct clef__conv_impl {
+	const char *name;
+	/* Where it is right, and a good choice compared with those behind it in the list. */
+	bool (*fits)(const clef_device *dev, const clef__conv *g);
+	/* y = beta y + conv(x, w), plus the bias [k] unless it is NULL, which goes with beta 0 only. */
+	clef_status (*forward)(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
+			       const clef_tensor *bias, float beta, const clef_tensor *y);
+	/* x = beta x + what y contributes to it, plus the bias [c] in the same way. */
+	clef_status (*backward_data)(const clef__node *n, const clef__conv *g, const clef_tensor *y,
+				     const clef_tensor *w, const clef_tensor *bias, float beta, const clef_tensor *x);
+	clef_status (*backward_weights)(const clef__node *n, const clef__conv *g, const clef_tensor *x,
+					const clef_tensor *y, float beta, clef_tensor *w);
+} clef__conv_impl;
+
+extern const clef__conv_impl clef__conv_im2col, clef__conv_direct;
+
+/* The geometry as two arguments of a kernel: twins of those in cl/conv.clh. */
+clef__arg clef__conv_size(const clef__conv *g);
+clef__arg clef__conv_step(const clef__conv *g);
+
+/* A CPU's vectors want several neighbours in one work-item, a GPU's caches want them in several. The first gives the
+ * macro SPAN for a kernel, the second its value. */
+const char *clef__conv_defines(const clef_device *dev);
+int clef__conv_span(const clef_device *dev);
+
+/* ---- the operations ---- */
+
+/* The options of all of them, defaults filled in; rows first, then columns. Kept as the node's. */
+typedef struct clef__conv_opts {
+	int dims; /* of an image: 1 or 2 */
+	int64_t stride[2], before[2], after[2], dilation[2], output_pad[2], groups;
+	clef_pad_mode mode;
+	/* Found by infer(). The geometry is that of images which are already padded, unless the mode is zeros. */
+	clef__conv g;
+	const clef__conv_impl *impl;
+} clef__conv_opts;
+
+/* What is wrong with an option that must not be negative is told by name. */
+typedef struct clef__conv_field {
+	const char *name;
+	int value;
+} clef__conv_field;
+
+/* Records the operation after a look at the fields. b may be NULL where `has_bias` is false. */
+clef_tensor *clef__conv_apply(const clef__op *op, clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias,
+			      const clef__conv_opts *opts, const clef__conv_field *fields, int count);
+
+/* Sets opts->impl for opts->g: the first implementation that fits, or the one that $CLEF_CONV names. */
+clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *opts);
+
+clef_status clef__conv_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
+clef_status clef__conv_forward(const clef__node *n);
+clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx);
+
+clef_status clef__conv_transpose_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
+clef_status clef__conv_transpose_forward(const clef__node *n);
+clef_status clef__conv_transpose_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx);
+
+#endif

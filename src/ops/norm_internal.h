@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the normalizations share. All of them are (x - mean) / sqrt(var + eps) * w + b with the elements grouped in one
+ * way or another, so they share their kernels too (cl/norm.cl).
+ */
+#ifndef CLEF_NORM_INTERNAL_H
+#define CLEF_NORM_INTERNAL_H
+
+#include "tape.h"
+
+/* x as [outer][channels][inner], with one w and one b for each channel; NULL: none. */
+typedef struct clef__norm {
+	int outer, channels, inner;
+	int per_group; /* a group is so many neighbouring segments of `inner` elements; 0: it is a channel */
+	int groups, count;
+	bool no_mean; /* the mean is taken as 0: rms_norm */
+	bool given;   /* the statistics do not depend on x: batch_norm that evaluates */
+	float eps;
+	const clef_tensor *w, *b;
+} clef__norm;
+
+/* Checks eps and x, whose shape y gets. */
+clef_status clef__norm_infer(const clef__node *n, float eps, clef_shape *shape);
+
+/* Checks an operand of the operation and its shape. */
+clef_status clef__norm_operand(const clef__node *n, int i, const char *argument, clef_shape shape);
+
+/* In infer(): makes n->saved[0], the statistics of so many groups, four floats each. */
+clef_status clef__norm_save(clef__node *n, int64_t groups);
+
+/* Enqueues the statistics of x. */
+clef_status clef__norm_moments(const clef__node *n, const clef__norm *v);
+
+/* Enqueues y. */
+clef_status clef__norm_forward(const clef__node *n, const clef__norm *v);
+
+/* Enqueues the gradients to x, w and b; dw and db are not looked at without w and b. */
+clef_status clef__norm_backward(const clef__node *n, const clef__norm *v, const clef_tensor *dy, const clef__grad *dx,
+				const clef__grad *dw, const clef__grad *db);
+
+#endif

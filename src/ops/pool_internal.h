@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the pooling family share: their geometry. */
+#ifndef CLEF_POOL_INTERNAL_H
+#define CLEF_POOL_INTERNAL_H
+
+#include <clef/pool.h>
+
+#include "tape.h"
+
+/* Of one operation; the pairs are height and width. A sequence is an image of height 1. */
+typedef struct clef__pool {
+	bool flat, adaptive;
+	bool width_given; /* the options name a width */
+	int32_t kernel[2], stride[2], pad[2], dilation[2];
+	bool ceil_mode;
+	bool exclude_pad; /* of the mean: see clef_avg_pool_opts */
+	int divisor;
+	int64_t wanted[2]; /* adaptive: the sizes asked for */
+	int32_t in[2], out[2];
+} clef__pool;
+
+/* The geometry from options as they stand in the public structs. */
+clef__pool clef__pool_windows(bool flat, const int kernel[2], const int stride[2], const int pad[2],
+			      const int dilation[2], bool ceil_mode);
+
+/* Checks x and the options, fills in the sizes in the node's own copy of the geometry, gives the shape of y. */
+clef_status clef__pool_infer(clef__node *n, clef_shape *shape);
+
+/* As arguments of a kernel: in h, w, out h, w; and kernel, stride, pad and dilation, h and w of each. */
+clef__arg clef__pool_image(const clef__pool *p);
+clef__arg clef__pool_window(const clef__pool *p);
+
+/* The defines of its programs. */
+const char *clef__pool_defines(const clef__pool *p);
+
+clef_status clef__max_pool_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
+clef_status clef__max_pool_forward(const clef__node *n);
+clef_status clef__max_pool_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx);
+
+clef_status clef__avg_pool_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
+clef_status clef__avg_pool_forward(const clef__node *n);
+clef_status clef__avg_pool_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dropout: masks against the random numbers of the host, which are drawn from the same stream. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_clef.h"
+#include "op_case.h"
+
+typedef struct drop_case {
+	float p;
+	bool off, channels;
+	clef_rng rng;
+} drop_case;
+
+static clef_tensor *apply_drop(clef_tensor **x, const void *opts)
+{
+	const drop_case *c = opts;
+	clef_rng rng = c->rng;
+	clef_tensor *y =
+		c->channels ? clef_dropout2d(x[0], c->p, !c->off, &rng) : clef_dropout(x[0], c->p, !c->off, &rng);
+
+	ck_assert(rng.seed == c->rng.seed && rng.counter == c->rng.counter + (c->off || c->p == 0 ? 0 : 1));
+	return y;
+}
+
+static void reference_drop(const ref_array *x, const void *opts, ref_array *y)
+{
+	const drop_case *c = opts;
+	int64_t draws = c->channels ? x->shape.dim[0] * x->shape.dim[1] : x->numel,
+		inner = draws ? x->numel / draws : 1;
+	float *u = malloc((size_t)draws * sizeof(float) + 1);
+	clef_rng rng = c->rng;
+
+	ck_assert_ptr_nonnull(u);
+	clef_rng_uniform(&rng, u, (size_t)draws);
+	for (int64_t i = 0; i < x->numel; i++)
+		y->v[i] = c->off ? x->v[i] : u[i / inner] < c->p ? 0 : x->v[i] / (1 - (double)c->p);
+	free(u);
+}
+
+static void run_drop(clef_shape shape, float p, bool channels)
+{
+	/* Quotients by 1 - 0.5 and 1 - 0.75 are exact. */
+	const bool exact = p == 0 || p == 0.5f || p == 0.75f || p == 1;
+	drop_case c = { p, false, channels, { 0x123456789abcdef0u, 41 } };
+	op_case row = { .name = channels ? "dropout2d" : "dropout",
+			.apply = apply_drop,
+			.reference = reference_drop,
+			.opts = &c,
+			.inputs = 1,
+			.in = { { .shape = shape, .lo = 1, .hi = 9, .whole = exact } } };
+
+	op_case_run(&row);
+	c.off = true;
+	op_case_run(&row);
+}
+
+START_TEST(dropout)
+{
+	run_drop(CLEF_SHAPE(3, 5), 0.5f, false);
+	run_drop(CLEF_SHAPE(130), 0.25f, false);
+	run_drop(CLEF_SHAPE(2, 3, 4), 0.5f, true);
+	if (test_small())
+		return;
+	run_drop(CLEF_SHAPE(257, 33), 0.75f, false);
+	run_drop(CLEF_SHAPE(257), 0.1f, false);
+	run_drop(CLEF_SHAPE(33), 0, false);
+	run_drop(CLEF_SHAPE(33), 1, false);
+	run_drop(CLEF_SCALAR, 0.5f, false);
+	run_drop(CLEF_SHAPE(0, 5), 0.5f, false);
+	run_drop(CLEF_SHAPE(5, 33), 0.75f, true);
+	run_drop(CLEF_SHAPE(9, 33, 3, 3), 0.3f, true);
+	run_drop(CLEF_SHAPE(2, 5, 7), 1, true);
+	run_drop(CLEF_SHAPE(2, 5, 7), 0, true);
+	run_drop(CLEF_SHAPE(2, 0, 7), 0.5f, true);
+}
+END_TEST
+
+/* The share that is dropped, at the smallest p that drops anything too: only a 0 is below 2^-24. */
+START_TEST(probability)
+{
+	enum { N = 100000 };
+	float *values = malloc(2 * N * sizeof(float)), *y = values + N;
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	clef_tensor *x;
+	clef_rng rng = { 7, 0 };
+	int zeros = 0;
+
+	if (test_small())
+		test_skip("an interpreter");
+	ck_assert_ptr_nonnull(values);
+	for (int i = 0; i < N; i++)
+		values[i] = 1;
+	x = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(N), values }));
+	ck_ok(clef_tape_begin(tape));
+	ck_ok(clef_read(clef_dropout(x, 0.3f, true, &rng), y, N * sizeof(float)));
+	for (int i = 0; i < N; i++)
+		zeros += y[i] == 0;
+	/* Four standard deviations. */
+	ck_assert_msg(abs(zeros - 30000) < 580, "%d of %d dropped at p 0.3", zeros, N);
+	ck_ok(clef_read(clef_dropout(x, 1e-30f, true, &rng), y, N * sizeof(float)));
+	rng.counter--;
+	clef_rng_uniform(&rng, values, N);
+	for (int i = 0; i < N; i++)
+		ck_assert((y[i] == 0) == (values[i] == 0));
+	clef_tensor_free(x);
+	clef_tape_free(tape);
+	free(values);
+}
+END_TEST
+
+/* Draws differ from one another, and a copy of the stream replays them. */
+START_TEST(replay)
+{
+	enum { N = 200 };
+	float ones[N], a[N], b[N], c[N], grad[N];
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	clef_tensor *x, *first;
+	clef_rng rng = { 3, 5 }, copy = rng;
+
+	for (int i = 0; i < N; i++)
+		ones[i] = 1;
+	x = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(N), ones }));
+	ck_ok(clef_requires_grad(x, true));
+	ck_ok(clef_tape_begin(tape));
+	first = ck_new(clef_dropout(x, 0.5f, true, &rng));
+	ck_ok(clef_read(first, a, sizeof(a)));
+	ck_ok(clef_read(clef_dropout(x, 0.5f, true, &rng), b, sizeof(b)));
+	ck_ok(clef_read(clef_dropout(x, 0.5f, true, &copy), c, sizeof(c)));
+	ck_assert(memcmp(a, b, sizeof(a)) != 0 && memcmp(a, c, sizeof(a)) == 0);
+	/* The gradient is the mask of its own draw, whatever was drawn since. */
+	ck_ok(clef_backward(clef_sum(first, NULL)));
+	ck_ok(clef_read(clef_grad(x), grad, sizeof(grad)));
+	ck_assert(memcmp(a, grad, sizeof(a)) == 0);
+	clef_tensor_free(x);
+	clef_tape_free(tape);
+}
+END_TEST
+
+START_TEST(special_values)
+{
+	float values[64], y[64], u[64];
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	clef_tensor *x;
+	clef_rng rng = { 1, 0 }, copy = rng;
+
+	for (int i = 0; i < 64; i++)
+		values[i] = i % 2 ? NAN : -INFINITY;
+	x = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(64), values }));
+	clef_rng_uniform(&copy, u, 64);
+	ck_ok(clef_tape_begin(tape));
+	ck_ok(clef_read(clef_dropout(x, 0.5f, true, &rng), y, sizeof(y)));
+	for (int i = 0; i < 64; i++)
+		ck_assert(i % 2 || u[i] < 0.5f ? isnan(y[i]) : y[i] == -INFINITY);
+	clef_tensor_free(x);
+	clef_tape_free(tape);
+}
+END_TEST
+
+START_TEST(errors)
+{
+	const float ones[4] = { 1, 1, 1, 1 };
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	clef_tensor *x = ck_new(
+		clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(4), (void *)(uintptr_t)ones }));
+	clef_tensor *ints = ck_new(clef_tensor_new(test_device, CLEF_INT32, CLEF_SHAPE(4, 1)));
+	clef_rng rng = { 1, 9 };
+
+	ck_ok(clef_tape_begin(tape));
+	ck_null_fails(clef_dropout(x, 1.5f, true, &rng), CLEF_ERROR_INVALID, "dropout: p is 1.5: 0 to 1 are allowed");
+	ck_null_fails(clef_dropout(x, -0.5f, false, &rng), CLEF_ERROR_INVALID, "dropout: p is -0.5");
+	ck_null_fails(clef_dropout(x, NAN, true, &rng), CLEF_ERROR_INVALID, "dropout: p is");
+	ck_null_fails(clef_dropout(x, 0.5f, true, NULL), CLEF_ERROR_INVALID, "dropout: rng is NULL");
+	ck_null_fails(clef_dropout(ints, 0.5f, true, &rng), CLEF_ERROR_DTYPE, "dropout: x is int32");
+	ck_null_fails(clef_dropout2d(x, 0.5f, true, &rng), CLEF_ERROR_SHAPE,
+		      "dropout2d: x has shape [4], expected [n, channels, ...]");
+	ck_null_fails(clef_dropout(NULL, 0.5f, true, &rng), CLEF_ERROR_INVALID, "dropout: given NULL");
+	ck_new(clef_dropout(x, 0.5f, false, NULL));
+	ck_new(clef_dropout(x, 0, true, NULL));
+	ck_assert(rng.counter == 9);
+	clef_tensor_free(x);
+	clef_tensor_free(ints);
+	clef_tape_free(tape);
+}
+END_TEST
+
+Suite *dropout_suite(void)
+{
+	Suite *s = suite_create("dropout");
+	TCase *c = tcase_create("dropout");
+
+	tcase_set_timeout(c, 120);
+	tcase_add_checked_fixture(c, device_setup, device_teardown);
+	tcase_add_test(c, dropout);
+	tcase_add_test(c, probability);
+	tcase_add_test(c, replay);
+	tcase_add_test(c, special_values);
+	tcase_add_test(c, errors);
+	suite_add_tcase(s, c);
+	return s;
+}
