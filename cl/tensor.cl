@@ -44,8 +44,15 @@ __kernel void sum_outer(__global const float *x, ulong x_offset, __global float 
 	float sum = 0.0f;
 
 	x += x_offset + (size_t)o * reduced * inner + i;
-	for (int r = from; r < to; r++)
-		sum += x[(size_t)r * inner];
+	/* In two steps, so that the rounding error does not grow with the number of values. */
+	for (int r = from; r < to;) {
+		const int stop = min(r + 32, to);
+		float part = 0.0f;
+
+		for (; r < stop; r++)
+			part += x[(size_t)r * inner];
+		sum += part;
+	}
 	store_sum(y + y_offset + id, sum, alpha, beta);
 }
 
@@ -66,6 +73,14 @@ __kernel void sum_inner(__global const float *x, ulong x_offset, __global float 
 	for (; r < to; r++)
 		sum += x[r];
 	store_sum(y + y_offset + id, sum16(sums) + sum, alpha, beta);
+}
+
+/* y = alpha x[0] + beta y */
+__kernel void expand_one(__global const float *x, ulong x_offset, __global float *y, ulong y_offset, float alpha,
+                         float beta, int n)
+{
+	GLOBAL_ID(i, n);
+	store_sum(y + y_offset + i, x[x_offset], alpha, beta);
 }
 
 /* y = alpha x + beta y, with x repeated along the dimensions of y (innermost first) whose stride is 0. */

@@ -34,6 +34,9 @@ static layout make_layout(const clef__node *n)
 	int32_t a_step = 1, b_step = 1;
 	int used = 0;
 
+	/* Steps over the other dimensions of an empty tensor might overflow, and nothing will be launched. */
+	if (!n->y->numel)
+		return l;
 	l.plain = clef_shape_equal(*a, *y) && clef_shape_equal(*b, *y);
 	for (int i = 0; i < y->ndim; i++) {
 		int32_t size = (int32_t)dim_from_end(y, i);

@@ -21,11 +21,12 @@ static int columns(const clef_tensor *x)
 
 static int rows(const clef_tensor *x)
 {
-	int n = 1;
+	int64_t n = 1;
 
+	/* Only an empty tensor can have more than an int holds, and then no row is looked at. */
 	for (int i = 0; i < x->shape.ndim - 1; i++)
-		n *= (int)x->shape.dim[i];
-	return n;
+		n = CLEF__MIN(n * x->shape.dim[i], INT32_MAX);
+	return (int)n;
 }
 
 /* c = op(a) op(b) + beta c, plus the bias in every row unless it is NULL. */

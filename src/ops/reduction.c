@@ -96,7 +96,7 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 	clef__arg size = { .kind = CLEF__ARG_INT8 }, stride = { .kind = CLEF__ARG_INT8 };
 	int32_t step = 1;
 
-	if (!dx->dx)
+	if (!dx->dx || !x->numel)
 		return CLEF_OK;
 	for (int i = 0; i < 8; i++)
 		size.value.i8[i] = 1;
@@ -110,11 +110,13 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 	}
 	return clef__launch(x->dev, &(clef__launch_opts){
 					    .program = "tensor",
-					    .kernel = "expand",
+					    /* A loss, mostly: no index to compute. */
+					    .kernel = dy->numel == 1 ? "expand_one" : "expand",
 					    .global = { (size_t)x->numel },
 					    .bytes = 8.0 * (double)x->numel,
 					    .args = { CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx), CLEF__FLOAT(opts->scale),
-						      CLEF__FLOAT(dx->beta), CLEF__INT(x->numel), size, stride },
+						      CLEF__FLOAT(dx->beta), CLEF__INT(x->numel),
+						      dy->numel == 1 ? (clef__arg){ 0 } : size, stride },
 				    });
 }
 

@@ -54,7 +54,7 @@ clef_tensor *clef_flatten(clef_tensor *x)
 	if (x && x->shape.ndim > 0) {
 		shape.dim[0] = x->shape.dim[0];
 		for (int i = 1; i < x->shape.ndim; i++)
-			shape.dim[1] *= x->shape.dim[i];
+			shape.dim[1] = CLEF__MIN(shape.dim[1] * x->shape.dim[i], (int64_t)INT32_MAX);
 	}
 	return clef__apply(&flatten, &x, 1, &shape, sizeof(shape));
 }

@@ -175,53 +175,76 @@ static double check_one(clef_device *dev, const engine *e, clef__buffer *const b
 	return worst;
 }
 
-static bool check(clef_device *dev, const engine *e)
+/* OK: usable or not, as *good says. Without memory for the check nothing is known of the engine. */
+static clef_status check(clef_device *dev, const engine *e, bool *good)
 {
 	float a[CHECK_M * CHECK_K], b[CHECK_K * CHECK_N], c[CHECK_M * CHECK_N];
+	const size_t sizes[3] = { sizeof(a), sizeof(b), sizeof(c) };
 	clef__buffer *buf[3] = { NULL };
-	double worst = INFINITY;
+	clef_status status = CLEF_OK;
+	double worst = 0;
 
 	fill_check(a, CLEF_COUNT(a), 1);
 	fill_check(b, CLEF_COUNT(b), 2);
-	for (int i = 0; i < 3; i++)
-		buf[i] = clef__buffer_new(dev, i == 0 ? sizeof(a) : i == 1 ? sizeof(b) : sizeof(c));
-	if (buf[0] && buf[1] && buf[2] && !clef__buffer_write(buf[0], 0, a, sizeof(a)) &&
-	    !clef__buffer_write(buf[1], 0, b, sizeof(b))) {
-		worst = 0;
-		for (int trans = 0; trans < 4; trans++)
-			worst = fmax(worst, check_one(dev, e, buf, a, b, c, trans));
+	for (int i = 0; i < 3 && !status; i++) {
+		buf[i] = clef__buffer_new(dev, sizes[i]);
+		status = buf[i] ? CLEF_OK : clef_error_status();
 	}
+	if (!status)
+		status = clef__buffer_write(buf[0], 0, a, sizeof(a));
+	if (!status)
+		status = clef__buffer_write(buf[1], 0, b, sizeof(b));
+	for (int trans = 0; trans < 4 && !status; trans++)
+		worst = fmax(worst, check_one(dev, e, buf, a, b, c, trans));
 	for (int i = 0; i < 3; i++)
 		clef__buffer_release(buf[i]);
-	if (worst > 0)
-		clef__log(CLEF_LOG_WARN, "matrix products: %s is set aside on %s: %s", e->name, dev->info.name,
-			  isinf(worst) ? clef_error() : "it computes wrong results");
-	return worst <= 0;
+	*good = worst <= 0;
+	return status;
+}
+
+/* One line, and no error any more: the product will be computed all the same. */
+static void set_aside(clef_device *dev, int i)
+{
+	const char *why = clef_error_status() ? clef_error() : "it computes wrong results";
+
+	dev->gemm_bad |= 1u << i;
+	clef__log(CLEF_LOG_WARN, "matrix products: %s is set aside on %s: %.*s", engines[i].name, dev->info.name,
+		  (int)strcspn(why, "\n"), why);
+	clef_error_clear();
 }
 
 /* ---- choice ---- */
 
-static bool usable(clef_device *dev, int i)
+static clef_status usable(clef_device *dev, int i, bool *good)
 {
 	uint32_t bit = 1u << i;
+	clef_status status = CLEF_OK;
 
-	if (dev->gemm_forced >= 0 ? dev->gemm_forced != i : !engines[i].fits(dev))
-		return false;
-	if (!(dev->gemm_checked & bit)) {
-		dev->gemm_checked |= bit;
-		if (!check(dev, &engines[i]))
-			dev->gemm_bad |= bit;
+	*good = dev->gemm_forced >= 0 ? dev->gemm_forced == i : engines[i].fits(dev);
+	if (*good && !(dev->gemm_checked & bit)) {
+		clef_error_clear();
+		status = check(dev, &engines[i], good);
+		if (!status) {
+			dev->gemm_checked |= bit;
+			if (!*good)
+				set_aside(dev, i);
+		}
 	}
-	return !(dev->gemm_bad & bit);
+	*good = *good && !(dev->gemm_bad & bit);
+	return status;
 }
 
 clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *g)
 {
 	if (g->m == 0 || g->n == 0)
 		return CLEF_OK;
-	for (int i = 0; i < CLEF_COUNT(engines); i++)
-		if (usable(dev, i))
-			return run(dev, &engines[i], g);
+	for (int i = 0; i < CLEF_COUNT(engines); i++) {
+		bool good;
+		clef_status status = usable(dev, i, &good);
+
+		if (status || good)
+			return status ? status : run(dev, &engines[i], g);
+	}
 	return clef__fail(CLEF_ERROR_UNSUPPORTED, "no engine for matrix products is usable on %s%s%s", dev->info.name,
 			  dev->gemm_forced >= 0 ? ": CLEF_GEMM asks for " : "",
 			  dev->gemm_forced >= 0 ? engines[dev->gemm_forced].name : "");

@@ -49,7 +49,8 @@ class Clef:
 		function, prototype = self.functions[name]
 		if len(arguments) != len(prototype.parameters):
 			raise TypeError(f"{name}: {len(arguments)} arguments for {prototype.parameters}")
-		result = function(*(self.argument(kind, value) for (kind, _), value in zip(prototype.parameters, arguments)))
+		kinds = (kind for kind, _ in prototype.parameters)
+		result = function(*map(self.argument, kinds, arguments))
 		if prototype.result == "clef_status" and result != 0 and name != "clef_error_status":
 			raise ClefError(self.error(name))
 		if prototype.result.endswith("*") and result is None:
@@ -112,8 +113,8 @@ class Clef:
 
 	def array(self, values):
 		"""A clef_array of a NumPy array, which must outlive the call that it is made for."""
-		return self.headers.structs["clef_array"](dtype=self.dtypes[values.dtype], shape=self.shape(values.shape),
-			data=values.ctypes.data if values.size else None)
+		fields = {"dtype": self.dtypes[values.dtype], "shape": values.shape}
+		return self.struct("clef_array", {**fields, "data": values.ctypes.data if values.size else None})
 
 	def upload(self, values):
 		"""An input of the tape."""

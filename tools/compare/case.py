@@ -80,9 +80,10 @@ class Random:
 
 class Row:
 	"""
-	An operation. make(r) gives a dictionary of inputs (NumPy arrays; float32 ones get a gradient) and one of options.
-	clef(c, x, o) and torch(x, o) apply the operation to inputs and options, as x.name and o.name, and return a result
-	or a list of results. `constant` names float32 inputs that get no gradient.
+	An operation. make(r) gives a dictionary of inputs (NumPy arrays; those of float32 get a gradient, but for the
+	ones named in `constant`) and one of options. clef(c, x, o) and reference(x, o) apply the operation to them, as
+	x.name and o.name, and return a result or a list of results. `covers` names the library's functions, if they are
+	others.
 	"""
 
 	def __init__(self, name, make, clef, reference, limit=1e-5, gradient_limit=None, covers=None, constant=()):
@@ -96,7 +97,7 @@ class Row:
 		self.constant = constant
 
 	def compare(self, clef, r, brief=True):
-		"""Runs a case. Gives {"value" or the name of an input: (error of clef, error of PyTorch)} and a text."""
+		"""Runs a case. Gives {"value" or an input: (error of clef, error of PyTorch)} and what the case is."""
 		inputs, options = self.make(r)
 		case = Case(self, inputs, types.SimpleNamespace(**options), r)
 		case.run(clef)
@@ -129,7 +130,7 @@ class Case:
 
 	def details_text(self):
 		"""Every array of the case, where it has few elements, and what the results are off by."""
-		lines = [f"{name} = {numpy.array2string(values, threshold=200)}" for name, values in self.inputs.items()]
+		lines = [f"{name} = {numpy.array2string(array, threshold=200)}" for name, array in self.inputs.items()]
 		return "\n".join(lines + self.details)
 
 	# ---- PyTorch ----
@@ -146,17 +147,20 @@ class Case:
 		results = self.row.reference(x, self.options)
 		results = list(results) if isinstance(results, (list, tuple)) else [results]
 		if self.weights is None:
-			self.weights = [self.generator.uniform(0.3, 1.5, tuple(y.shape)).astype(numpy.float32) if y.requires_grad
-				else None for y in results]
+			self.weights = [self.random_like(y) if y.requires_grad else None for y in results]
 		weights = [g if g is None else torch.from_numpy(nearby(g.astype(numpy.float64), perturb)).to(dtype)
 			for g in self.weights]
-		loss = sum(((y * g).sum() for y, g in zip(results, weights) if g is not None), torch.zeros((), dtype=dtype))
+		terms = ((y * g).sum() for y, g in zip(results, weights) if g is not None)
+		loss = sum(terms, torch.zeros((), dtype=dtype))
 		leaves = [getattr(x, name) for name in self.differentiable]
 		gradients = [None] * len(leaves)
 		if loss.requires_grad:
 			gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
 		return ([y.detach().numpy() for y in results],
 			[None if g is None else g.detach().numpy() for g in gradients])
+
+	def random_like(self, y):
+		return numpy.asarray(self.generator.uniform(0.3, 1.5, tuple(y.shape)), numpy.float32)
 
 	# ---- clef ----
 
@@ -198,10 +202,11 @@ class Case:
 		for i, (got, want, usual) in enumerate(zip(got_gradients, want_gradients, usual_gradients)):
 			if want is None:
 				continue
-			# PyTorch's vectorized and scalar code do not agree on the gradient at NaN and infinity themselves.
-			finite = numpy.isfinite(self.inputs[self.differentiable[i]])
+			name = self.differentiable[i]
+			# At NaN and infinity themselves PyTorch's vectorized and scalar code do not agree.
+			finite = numpy.isfinite(self.inputs[name])
 			got, want, usual = (numpy.where(finite, gradient, 0) for gradient in (got, want, usual))
-			self.note(self.differentiable[i], self.row.gradient_limit, got, want, usual, lambda run, i=i: run[1][i])
+			self.note(name, self.row.gradient_limit, got, want, usual, lambda run, i=i: run[1][i])
 
 	def note(self, name, limit, got, want, usual, part):
 		if got.shape != want.shape:
@@ -210,14 +215,17 @@ class Case:
 		if max(errors) > limit and want.dtype != numpy.int64:
 			size = self.size_of_terms(want, part)
 			errors = [error(got, want, size), error(usual, want, size)]
-		if max(errors) > limit:
-			with numpy.errstate(all="ignore"):
-				off = ~((got == want.astype(got.dtype)) | (abs(got - want) <= limit * abs(want))
-					| (numpy.isnan(got) & numpy.isnan(want)))
-			self.details += [f"{name}{list(map(int, at))}: {got[tuple(at)]}, PyTorch {want[tuple(at)]} in double precision, "
-				f"{usual[tuple(at)]} in single" for at in numpy.argwhere(off)[:8]]
+		if errors[0] > limit:
+			self.tell(name, limit, got, want, usual)
 		before = self.errors.get(name, (0.0, 0.0))
 		self.errors[name] = (max(before[0], errors[0]), max(before[1], errors[1]))
+
+	def tell(self, name, limit, got, want, usual):
+		with numpy.errstate(all="ignore"):
+			right = (got == want.astype(got.dtype)) | (abs(got - want) <= limit * abs(want))
+		for at in map(tuple, numpy.argwhere(~(right | (numpy.isnan(got) & numpy.isnan(want))))[:8]):
+			place = f"{name}{[int(i) for i in at]}"
+			self.details.append(f"{place}: {got[at]}, PyTorch {want[at]}, in float32 {usual[at]}")
 
 	def size_of_terms(self, want, part):
 		moved = numpy.zeros(want.shape)
@@ -242,8 +250,8 @@ def error(got, want, size=None):
 	if not want.size:
 		return 0.0
 	with numpy.errstate(over="ignore", invalid="ignore"):
-		finite = numpy.isfinite(want.astype(numpy.float32)) if want.dtype != numpy.int64 else numpy.full(want.shape, True)
 		single = want.astype(numpy.float32)
+		finite = numpy.isfinite(single)
 		same = (got == single) | (numpy.isnan(got) & numpy.isnan(single))
 	if not numpy.where(finite, numpy.isfinite(got), same).all():
 		return numpy.inf

@@ -31,9 +31,10 @@ class Prototype:
 def preprocess(include):
 	command = shlex.split(os.environ.get("CC", "cc")) + ["-E", "-P", "-I", include, "-x", "c", "-"]
 	try:
-		done = subprocess.run(command, input="#include <clef/clef.h>\n", capture_output=True, text=True, check=False)
+		source = "#include <clef/clef.h>\n"
+		done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
 	except OSError as error:
-		raise SystemExit(f"compare_torch: a C preprocessor is needed to read the headers ({error}); set CC") from error
+		raise SystemExit(f"compare_torch: no C preprocessor to read the headers, set CC: {error}") from error
 	if done.returncode:
 		raise SystemExit(f"compare_torch: {' '.join(command)} failed:\n{done.stderr}")
 	text = re.sub(r"__attribute__\s*\(\(visibility\(\"default\"\)\)\)|__extension__", " ", done.stdout)
@@ -118,7 +119,8 @@ class Headers:
 			else ctypes.c_void_p
 
 	def read_prototypes(self, text):
-		for result, name, parameters in re.findall(r"([\w ]+[ *]+)(clef_\w+) ?\(((?:[^(){};]|\([^()]*\))*)\) ?;", text):
+		pattern = r"([\w ]+[ *]+)(clef_\w+) ?\(((?:[^(){};]|\([^()]*\))*)\) ?;"
+		for result, name, parameters in re.findall(pattern, text):
 			if "typedef" in result or "return" in result:
 				continue
 			declared = []

@@ -41,7 +41,7 @@ def geometry(r, dims):
 
 
 def channels(r):
-	"""Groups and the channels of each group in x and in y. Deep ones, so that im2col takes part in grouped ones too."""
+	"""Groups, and the channels of each in x and in y; of these some so many that im2col takes part."""
 	shape = r.integer(0, 5)
 	if shape == 0:  # depthwise
 		return r.integer(2, 6), 1, r.integer(1, 2)
@@ -57,14 +57,15 @@ def make_conv(dims, bias):
 		size = [r.integer(1, 9) for _ in range(dims)]
 		mode = r.pick(["CLEF_PAD_ZEROS", "CLEF_PAD_ZEROS"] + list(MODES))
 		# The last dimension comes first in pads.
-		padded = [n + sum(pads[2 * (dims - 1 - i):2 * (dims - i)]) for i, n in enumerate(size)]
-		room = [sum(pads[2 * (dims - 1 - i):2 * (dims - i)]) and max(pads[2 * (dims - 1 - i):2 * (dims - i)])
-			for i in range(dims)]
-		if any(p > n - (mode == "CLEF_PAD_REFLECT") for p, n in zip(room, size)) and mode != "CLEF_PAD_REPLICATE":
+		sides = [pads[2 * (dims - 1 - i):2 * (dims - i)] for i in range(dims)]
+		padded = [n + sum(side) for n, side in zip(size, sides)]
+		most = {"CLEF_PAD_REFLECT": -1, "CLEF_PAD_CIRCULAR": 0}
+		if mode in most and any(max(side) > n + most[mode] for n, side in zip(size, sides)):
 			mode = "CLEF_PAD_ZEROS"
 		kernel = [r.integer(1, min(5, (n - 1) // d + 1)) for n, d in zip(padded, dilation)]
 		images = 0 if mode == "CLEF_PAD_ZEROS" and r.chance(0.02) else r.integer(1, 3)
-		arrays = {"x": r.floats((images, groups * inputs, *size)), "w": r.floats((groups * outputs, inputs, *kernel))}
+		arrays = {"x": r.floats((images, groups * inputs, *size)),
+			"w": r.floats((groups * outputs, inputs, *kernel))}
 		if bias:
 			arrays["b"] = r.floats((groups * outputs,))
 		options.update(groups=r.pick([groups, 0]) if groups == 1 else groups, pad_mode=mode)

@@ -42,7 +42,8 @@ def make_matmul(r):
 def rows(_clef):
 	return [
 		Row("prelu", make_prelu, lambda c, x, o: c.prelu(x.x, x.w), lambda x, o: F.prelu(x.x, x.w)),
-		Row("linear", make_linear, lambda c, x, o: c.linear(x.x, x.w, x.b), lambda x, o: F.linear(x.x, x.w, x.b)),
+		Row("linear", make_linear, lambda c, x, o: c.linear(x.x, x.w, x.b),
+			lambda x, o: F.linear(x.x, x.w, x.b)),
 		Row("linear_no_bias", make_linear_no_bias, lambda c, x, o: c.linear_no_bias(x.x, x.w),
 			lambda x, o: F.linear(x.x, x.w)),
 		Row("matmul", make_matmul, lambda c, x, o: c.matmul(x.a, x.b), lambda x, o: torch.matmul(x.a, x.b)),

@@ -76,13 +76,15 @@ def cross_entropy(x, o):
 
 
 def nll_loss(x, o):
-	return F.nll_loss(x.x, x.target, weight=getattr(x, "weight", None), ignore_index=o.ignore, reduction=o.reduction)
+	return F.nll_loss(x.x, x.target, weight=getattr(x, "weight", None), ignore_index=o.ignore,
+		reduction=o.reduction)
 
 
 # ---- an element and its target ----
 
 
-def elementwise(low=-3.0, high=3.0, target_low=-3.0, target_high=3.0, parameters=None, reductions=("mean", "sum", "none")):
+def elementwise(low=-3.0, high=3.0, target_low=-3.0, target_high=3.0, parameters=None,
+		reductions=("mean", "sum", "none")):
 	def make(r):
 		shape = r.shape(0, 4)
 		options = {"reduction": r.pick(reductions)}
@@ -179,7 +181,8 @@ def rows(_clef):
 			lambda x, o: F.cross_entropy(x.logits, x.labels)),
 		Row("accuracy", make_scores, lambda c, x, o: c.accuracy(x.logits, x.labels), accuracy),
 		Row("cross_entropy_with", make_cross_entropy,
-			lambda c, x, o: c.cross_entropy_with(x.x, x.target, class_opts(x, o)), cross_entropy, constant=weights),
+			lambda c, x, o: c.cross_entropy_with(x.x, x.target, class_opts(x, o)), cross_entropy,
+			constant=weights),
 		Row("nll_loss", make_class_loss, lambda c, x, o: c.nll_loss(x.x, x.target, class_opts(x, o)), nll_loss,
 			constant=weights),
 		Row("mse_loss", elementwise(), lambda c, x, o: c.mse_loss(x.x, x.target, reduction(o)),
@@ -194,7 +197,8 @@ def rows(_clef):
 			lambda x, o: F.huber_loss(x.x, x.target, delta=o.p, reduction=o.reduction)),
 		Row("bce_loss", make_bce(False), lambda c, x, o: c.bce_loss(x.x, x.target, bce_opts(x, o)),
 			bce(F.binary_cross_entropy, weights[:1]), constant=weights),
-		Row("bce_with_logits_loss", make_bce(True), lambda c, x, o: c.bce_with_logits_loss(x.x, x.target, bce_opts(x, o)),
+		Row("bce_with_logits_loss", make_bce(True),
+			lambda c, x, o: c.bce_with_logits_loss(x.x, x.target, bce_opts(x, o)),
 			bce(F.binary_cross_entropy_with_logits, weights), constant=weights),
 		Row("kl_div", kl, lambda c, x, o: c.kl_div(x.x, x.target, False, reduction(o)),
 			kl_div(False)),
@@ -206,12 +210,12 @@ def rows(_clef):
 			constant=("target",)),
 		Row("margin_ranking_loss", make_margin("x1", "x2"),
 			lambda c, x, o: c.margin_ranking_loss(x.x1, x.x2, x.target, o.margin, reduction(o)),
-			lambda x, o: F.margin_ranking_loss(x.x1, x.x2, x.target, margin=o.margin, reduction=o.reduction),
+			lambda x, o: F.margin_ranking_loss(x.x1, x.x2, x.target, o.margin, reduction=o.reduction),
 			constant=("target",)),
 		Row("cosine_similarity", make_similarity, lambda c, x, o: c.cosine_similarity(x.x1, x.x2, o.dim, o.eps),
 			cosine_similarity),
 		Row("cosine_embedding_loss", make_cosine_embedding,
 			lambda c, x, o: c.cosine_embedding_loss(x.x1, x.x2, x.target, o.margin, reduction(o)),
-			lambda x, o: F.cosine_embedding_loss(x.x1, x.x2, x.target, margin=o.margin, reduction=o.reduction),
+			lambda x, o: F.cosine_embedding_loss(x.x1, x.x2, x.target, o.margin, reduction=o.reduction),
 			constant=("target",)),
 	]

@@ -123,8 +123,10 @@ def dropout(clef, name, whole_channels):
 			return F.dropout(x.x, o.p, False)
 		return x.x * x.mask / (1 - o.p) if o.p < 1 else F.dropout(x.x, 1.0)
 
-	return Row(name, make, lambda c, x, o: c.call("clef_" + name, x.x, o.p, o.training, {"seed": o.seed}), reference,
-		constant=("mask",))
+	def apply(c, x, o):
+		return c.call("clef_" + name, x.x, o.p, o.training, {"seed": o.seed})
+
+	return Row(name, make, apply, reference, constant=("mask",))
 
 
 def rows(clef):
@@ -134,10 +136,12 @@ def rows(clef):
 			gradient_limit=GRADIENT_LIMIT, constant=("running_mean", "running_var")))
 		table.append(Row("group_norm" + suffix, make_channels(True, yes),
 			lambda c, x, o, s=suffix: c.call("clef_group_norm" + s, x.x, o.groups, *weights(x), o.eps),
-			lambda x, o: F.group_norm(x.x, o.groups, *weights(x), eps=eps_of(o)), gradient_limit=GRADIENT_LIMIT))
+			lambda x, o: F.group_norm(x.x, o.groups, *weights(x), eps=eps_of(o)),
+			gradient_limit=GRADIENT_LIMIT))
 		table.append(Row("instance_norm" + suffix, make_channels(False, yes),
 			lambda c, x, o, s=suffix: c.call("clef_instance_norm" + s, x.x, *weights(x), o.eps),
-			lambda x, o: F.instance_norm(x.x, None, None, *weights(x), eps=eps_of(o)), gradient_limit=GRADIENT_LIMIT))
+			lambda x, o: F.instance_norm(x.x, None, None, *weights(x), eps=eps_of(o)),
+			gradient_limit=GRADIENT_LIMIT))
 	table += [
 		Row("layer_norm", make_trailing("wb"), lambda c, x, o: c.layer_norm(x.x, x.w, x.b, o.eps),
 			lambda x, o: F.layer_norm(x.x, o.shape, x.w, x.b, eps_of(o)), gradient_limit=GRADIENT_LIMIT),
@@ -147,8 +151,8 @@ def rows(clef):
 			lambda x, o: F.rms_norm(x.x, o.shape, x.w, eps_of(o, 2.0**-23)), gradient_limit=GRADIENT_LIMIT),
 		Row("rms_norm_plain", make_trailing(""), lambda c, x, o: c.rms_norm_plain(x.x, o.dims, o.eps),
 			lambda x, o: F.rms_norm(x.x, o.shape, eps=eps_of(o, 2.0**-23)), gradient_limit=GRADIENT_LIMIT),
-		Row("local_response_norm", make_local_response, lambda c, x, o: c.local_response_norm(x.x, o.size, o.opts),
-			local_response),
+		Row("local_response_norm", make_local_response,
+			lambda c, x, o: c.local_response_norm(x.x, o.size, o.opts), local_response),
 		dropout(clef, "dropout", False),
 		dropout(clef, "dropout2d", True),
 	]

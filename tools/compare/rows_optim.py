@@ -47,7 +47,7 @@ class OptimRow:
 		for tensor, values in zip(w, start):
 			clef.write(tensor, values.ctypes.data, values.nbytes)
 		optim = clef.call(self.covers[0], params, options)
-		# One recording serves all steps: the gradient of a parameter is the other factor, whatever the forward pass had.
+		# One recording serves all steps: the gradient of a parameter is the other factor, which may be changed.
 		clef.tape_begin(clef.tape)
 		factors = [clef.upload(values) for values in start]
 		loss = clef.add(*(clef.sum(clef.mul(tensor, factor), None) for tensor, factor in zip(w, factors)))
@@ -86,8 +86,8 @@ def make_adam(r):
 
 
 def adam_options(options):
-	betas = options.get("beta1", 0.9), options.get("beta2", 0.999)
-	return {"lr": options["lr"], "betas": betas, "eps": options.get("eps", 1e-8), "weight_decay": options["weight_decay"]}
+	return {"lr": options["lr"], "betas": (options.get("beta1", 0.9), options.get("beta2", 0.999)),
+		"eps": options.get("eps", 1e-8), "weight_decay": options["weight_decay"]}
 
 
 def rows(_clef):

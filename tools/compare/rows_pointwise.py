@@ -22,8 +22,9 @@ FUNCTIONS = {
 # name: range of the inputs, (-4, 4) for the others. Functions that saturate are computed as 1 minus something, in clef
 # as in PyTorch, so that far out nothing is left of their slope.
 RANGES = {"log": (0.05, 9), "sqrt": (0.05, 9), "rsqrt": (0.05, 9), "reciprocal": (0.3, 6), "div": (0.4, 6),
-	"pow": (0.2, 4), "sigmoid": (-4.5, 4.5), "tanh": (-3, 3), "silu": (-9, 9), "mish": (-9, 9), "logsigmoid": (-9, 9),
-	"tanhshrink": (-6, 6), "hardsigmoid": (-6, 6), "hardswish": (-6, 6), "relu6": (-3, 9), "softplus": (-12, 12)}
+	"pow": (0.2, 4), "sigmoid": (-4.5, 4.5), "tanh": (-3, 3), "silu": (-9, 9), "mish": (-9, 9),
+	"logsigmoid": (-9, 9), "tanhshrink": (-6, 6), "hardsigmoid": (-6, 6), "hardswish": (-6, 6), "relu6": (-3, 9),
+	"softplus": (-12, 12)}
 
 # (name, parameter) or parameter: its range, (0.2, 2) for the others
 PARAMETERS = {"negative_slope": (-0.5, 1.5), ("softplus", "threshold"): (2, 20), "threshold": (-2, 2), "value": (-3, 3),
@@ -55,7 +56,7 @@ NO_KINK = ("softplus", "clamp")
 def function_of(name):
 	function = FUNCTIONS.get(name) or getattr(torch, name, None) or getattr(F, name, None)
 	if not function:
-		raise SystemExit(f"compare_torch: PyTorch has no {name}: give pointwise.def's {name} a line in rows_pointwise.py")
+		raise SystemExit(f"compare_torch: PyTorch has no {name}; it needs a line in rows_pointwise.py")
 	return function
 
 
@@ -74,7 +75,8 @@ def unary(name, parameters):
 			values = [parameter(r, name, key) for key, _ in parameters]
 		low, high = RANGES.get(name, (-4, 4))
 		kinks = KINKS[name](*values) if name in KINKS else (0,)
-		x = r.floats(r.shape(0, 4), low, high, [kink for kink in kinks if math.isfinite(kink)], MARGINS.get(name, 2e-3))
+		finite = [kink for kink in kinks if math.isfinite(kink)]
+		x = r.floats(r.shape(0, 4), low, high, finite, MARGINS.get(name, 2e-3))
 		if name in ("reciprocal", "pow") and r.chance(0.5) and all(value == int(value) for value in values):
 			x = -x
 		if x.size >= 8 and r.chance(0.2):

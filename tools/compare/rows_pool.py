@@ -50,8 +50,8 @@ def windows(r, dims, dilated):
 		options["pad_w"] = pad[1] or -1  # 0 would mean that of the other axis
 	options["pad"] = pad[0]
 	options["ceil_mode"] = r.chance(0.4)
-	# An image at least as large as the dilation, because of a window that meets no element PyTorch gives indices that
-	# there are not, and its backward pass writes to them.
+	# An image at least as large as the dilation: of a window that meets no element PyTorch gives an index outside
+	# of the image, and its backward pass writes there.
 	size = [r.integer(max(d, d * (k - 1) + 1 - 2 * p), d * (k - 1) + 8) for k, d, p in zip(kernel, dilation, pad)]
 	return options, {"kernel": kernel, "stride": stride, "pad": pad, "dilation": dilation}, size
 
@@ -65,7 +65,8 @@ def make_max(dims):
 
 def max_reference(dims):
 	function = F.max_pool2d if dims == 2 else F.max_pool1d
-	return lambda x, o: function(x.x, o.kernel, o.stride, o.pad, o.dilation, o.opts["ceil_mode"], return_indices=True)
+	return lambda x, o: function(x.x, o.kernel, o.stride, o.pad, o.dilation, o.opts["ceil_mode"],
+		return_indices=True)
 
 
 def with_indices(name):
@@ -117,7 +118,8 @@ def rows(_clef):
 	table = []
 	for dims in (2, 1):
 		name = f"max_pool{dims}d"
-		table.append(Row(name, make_max(dims), with_indices(name), max_reference(dims), covers=[name, "max_pool_indices"]))
+		table.append(Row(name, make_max(dims), with_indices(name), max_reference(dims),
+			covers=[name, "max_pool_indices"]))
 		name = f"avg_pool{dims}d"
 		table.append(Row(name, make_avg(dims), lambda c, x, o, name=name: c.call("clef_" + name, x.x, o.opts),
 			avg_reference(dims)))

@@ -112,14 +112,16 @@ def make_pad(r):
 		pads = []
 		for n in reversed(x[-r.integer(1, len(x)):]):
 			first, last = r.integer(-1, 3), r.integer(-1, 3)
-			pads += [first, last] if n + first + last >= 0 and n + min(first, 0) + min(last, 0) >= 0 else [0, 1]
-		return {"x": values(r, x)}, {"pad": pads, "mode": "CLEF_PAD_ZEROS", "value": r.pick([0.0, float(r.integer(-3, 3))])}
+			pads += [first, last] if n + min(first, 0) + min(last, 0) >= 0 else [0, 1]
+		value = r.pick([0.0, float(r.integer(-3, 3))])
+		return {"x": values(r, x)}, {"pad": pads, "mode": "CLEF_PAD_ZEROS", "value": value}
 	# PyTorch has these for one to three dimensions behind two others.
 	mode = r.pick([name for name in MODES if name != "CLEF_PAD_ZEROS"])
 	x = r.dims(3, 5)
 	pads = []
 	for n in reversed(x[2:]):
-		pads += [r.integer(0, {"CLEF_PAD_REFLECT": n - 1, "CLEF_PAD_CIRCULAR": n}.get(mode, 4)) for _ in range(2)]
+		most = {"CLEF_PAD_REFLECT": n - 1, "CLEF_PAD_CIRCULAR": n}.get(mode, 4)
+		pads += [r.integer(0, most), r.integer(0, most)]
 	return {"x": r.floats(x)}, {"pad": pads, "mode": mode, "value": 0.0}
 
 
@@ -222,7 +224,8 @@ def rows(_clef):
 			lambda x, o: torch.gather(x.x, o.dim, x.index), EXACT, SUMS),
 		Row("index_select", make_index_select, lambda c, x, o: c.index_select(x.x, o.dim, x.index),
 			lambda x, o: torch.index_select(x.x, o.dim, x.index), EXACT, SUMS),
-		Row("embedding", make_embedding, lambda c, x, o: c.embedding(x.index, x.weight, o.opts), embedding, EXACT, SUMS),
+		Row("embedding", make_embedding, lambda c, x, o: c.embedding(x.index, x.weight, o.opts), embedding,
+			EXACT, SUMS),
 		Row("upsample", make_upsample, lambda c, x, o: c.upsample(x.x, o.opts), upsample),
 		one("pixel_shuffle", make_shuffle(False), "r"),
 		one("pixel_unshuffle", make_shuffle(True), "r", reference=F.pixel_unshuffle),
