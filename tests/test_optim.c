@@ -44,7 +44,7 @@ static float random_value(void)
 static void setup(void)
 {
 	float start[LARGEST];
-	char name[8];
+	char name[16];
 
 	device_setup();
 	memset(&f, 0, sizeof(f));

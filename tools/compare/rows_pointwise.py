@@ -43,7 +43,7 @@ KINKS = {
 	"softplus": lambda beta, threshold: (0, threshold / beta),
 }
 
-SPECIALS = [math.nan, math.inf, -math.inf, 0.0, -0.0, 30.0, -30.0, 300.0, -300.0]
+SPECIALS = [math.nan, math.inf, -math.inf, 0.0, -0.0, 30.0, -30.0, 300.0, -300.0, 1e8, -1e8]
 
 # How near a kink inputs may be, where it is not 2e-3: of x - tanh(x) little is left near 0, in clef as in PyTorch.
 MARGINS = {"tanhshrink": 0.2}
