@@ -35,16 +35,20 @@ static float silu_slope(float x)
 	return s * (1.0f + x * (1.0f - s));
 }
 
-static float soft_plus(float x)
+/* tanh(log(1 + e^x)) is n / (n + 2) with n = e^x (e^x + 2); one less that is 2 / (n + 2), without cancellation. From 20
+ * on it is 1 to the last bit. */
+static float mish_tanh(float x)
 {
-	return x > 20.0f ? x : log1p(exp(x));
+	const float e = exp(fmin(x, 20.0f)), n = e * (e + 2.0f);
+
+	return n / (n + 2.0f);
 }
 
 static float mish_slope(float x)
 {
-	const float t = tanh(soft_plus(x));
+	const float t = fmin(x, 20.0f), e = exp(t), n = e * (e + 2.0f), y = n / (n + 2.0f);
 
-	return t + x * logistic(x) * (1.0f - t * t);
+	return x != x ? x : y + t * logistic(t) * 2.0f / (n + 2.0f) * (1.0f + y);
 }
 
 __kernel void unary_forward(__global const float *in, ulong in_offset, __global float *out, ulong out_offset, float p_,

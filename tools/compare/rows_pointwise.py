@@ -80,7 +80,9 @@ def unary(name, parameters):
 		if name in ("reciprocal", "pow") and r.chance(0.5) and all(value == int(value) for value in values):
 			x = -x
 		if x.size >= 8 and r.chance(0.2):
-			x = r.sprinkle(x, SPECIALS + ([] if name in NO_KINK else list(kinks)))
+			# Below -3 hardswish is 0; PyTorch computes -inf * 0 and gives NaN at -inf.
+			specials = [v for v in SPECIALS if name != "hardswish" or v != -math.inf]
+			x = r.sprinkle(x, specials + ([] if name in NO_KINK else list(kinks)))
 		return {"x": x}, {"p": values}
 
 	return Row(name, make, lambda c, x, o: c.call("clef_" + name, x.x, *o.p), lambda x, o: function(x.x, *o.p))
