@@ -157,6 +157,44 @@ START_TEST(sequential_overfits)
 }
 END_TEST
 
+/* Counts its training steps in a buffer, and drops whole channels in them. */
+static clef_tensor *counting(clef_module *m, clef_tensor *x)
+{
+	clef_tensor *steps = clef_nn_buffer(m, "steps", CLEF_SHAPE(1), 2);
+
+	if (clef_module_training(m))
+		clef_fill(steps, clef_item(steps) + 1);
+	return clef_nn_dropout2d(m, x, 0.5f);
+}
+
+START_TEST(buffer_and_mode)
+{
+	clef_model *model = ck_new(clef_model_new(test_device, counting, CLEF_SHAPE(64, 2, 2), NULL));
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	float x[64 * 4], y[64 * 4];
+	clef_array array = { CLEF_FLOAT32, CLEF_SHAPE(1, 64, 2, 2), x };
+	int dropped = 0;
+
+	for (int i = 0; i < CLEF_COUNT(x); i++)
+		x[i] = 1;
+	ck_assert(clef_item(clef_model_buffer(model, "steps")) == 2);
+	ck_ok(clef_tape_begin_no_grad(tape));
+	ck_ok(clef_read(clef_model_forward(model, clef_input(tape, &array)), y, sizeof(y)));
+	for (int i = 0; i < CLEF_COUNT(y); i++) {
+		ck_assert(y[i] == y[i / 4 * 4] && (y[i] == 0 || y[i] == 2));
+		dropped += y[i] == 0;
+	}
+	ck_assert_msg(dropped > 40 && dropped < 216, "%d of 256 values dropped", dropped);
+	ck_assert(clef_item(clef_model_buffer(model, "steps")) == 3);
+	ck_ok(clef_model_train(model, false));
+	ck_ok(clef_read(clef_model_forward(model, clef_input(tape, &array)), y, sizeof(y)));
+	ck_assert(memcmp(x, y, sizeof(x)) == 0);
+	ck_assert(clef_item(clef_model_buffer(model, "steps")) == 3);
+	clef_tape_free(tape);
+	clef_model_free(model);
+}
+END_TEST
+
 static clef_tensor *unbalanced(clef_module *m, clef_tensor *x)
 {
 	clef_module_leave(m);
@@ -211,6 +249,7 @@ Suite *vision_suite(void)
 	tcase_add_test(c, training_and_evaluation);
 	tcase_add_test(c, module_overfits);
 	tcase_add_test(c, sequential_overfits);
+	tcase_add_test(c, buffer_and_mode);
 	tcase_add_test(c, errors);
 	suite_add_tcase(s, c);
 	return s;
