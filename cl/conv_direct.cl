@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Convolutions by their definition, for every geometry. A work-item computes SPAN neighbouring pixels of a row: 16 on a
- * CPU, which become a vector where they lie inside the image, and 1 on a GPU. All sums have a fixed order.
+ * CPU, which become a vector where they lie inside the image, and 1 on a GPU. All sums have a fixed order. The
+ * activation, with the parameters p and q, is applied where a result is stored.
  */
 #include "conv.clh"
 
-/* y = beta y + conv(x, w) + bias */
+/* y = act(beta y + conv(x, w) + bias) */
 __kernel void conv_direct_forward(__global const float *x, ulong x_offset, __global const float *w, ulong w_offset,
                                   __global const float *bias, ulong bias_offset, int has_bias, __global float *y,
-                                  ulong y_offset, float beta, int8 size, int8 step, int items)
+                                  ulong y_offset, float beta, float p, float q, int8 size, int8 step, int items)
 {
 	GLOBAL_ID(id, items);
 	const geometry g = unpack(size, step);
@@ -32,13 +33,14 @@ __kernel void conv_direct_forward(__global const float *x, ulong x_offset, __glo
 				           ow * g.stride_w - g.pad_left + s * g.dilation_w, g.stride_w, g.w);
 		}
 	y += y_offset + ((size_t)plane * g.oh + oh) * g.ow + ow;
-	store_pixels(y, sum, has_bias ? bias[bias_offset + k] : 0.0f, beta, min(SPAN, g.ow - ow));
+	store_pixels(y, sum, has_bias ? bias[bias_offset + k] : 0.0f, beta, p, q, min(SPAN, g.ow - ow));
 }
 
-/* x = beta x + bias + all that y contributes to each pixel */
+/* x = act(beta x + bias + all that y contributes to each pixel) */
 __kernel void conv_direct_backward_data(__global const float *y, ulong y_offset, __global const float *w,
                                         ulong w_offset, __global const float *bias, ulong bias_offset, int has_bias,
-                                        __global float *x, ulong x_offset, float beta, int8 size, int8 step, int items)
+                                        __global float *x, ulong x_offset, float beta, float p, float q, int8 size,
+                                        int8 step, int items)
 {
 	GLOBAL_ID(id, items);
 	const geometry g = unpack(size, step);
@@ -62,9 +64,10 @@ __kernel void conv_direct_backward_data(__global const float *y, ulong y_offset,
 				                      from + g.pad_left - s * g.dilation_w, g.stride_w, g.ow);
 		}
 	x += x_offset + ((size_t)plane * g.h + h) * g.w + from;
-	store_pixels(x, sum, has_bias ? bias[bias_offset + c] : 0.0f, beta, min(SPAN, g.w - from));
+	store_pixels(x, sum, has_bias ? bias[bias_offset + c] : 0.0f, beta, p, q, min(SPAN, g.w - from));
 }
 
+#ifndef VALUE
 /*
  * part[chunk][k][c / groups][r][s] = the gradient of the weights from `rows` rows of y, out of all rows of all images.
  * Sums over a row are added up on their own, which keeps the rounding error small.
@@ -112,3 +115,4 @@ __kernel void conv_direct_backward_weights(__global const float *x, ulong x_offs
 		sum += total[i];
 	part[part_offset + id] = sum;
 }
+#endif

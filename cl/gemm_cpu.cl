@@ -30,16 +30,19 @@ typedef float16 __attribute__((aligned(4))) float16_any;
 
 /* ---- packing A ---- */
 
-/* A work-item packs one panel of one block. Element (i, l) of op(A) is a[i * row + l * col]. */
-__kernel void gemm_cpu_pack(__global const float *a, ulong a_offset, int row, int col, __global float *packed,
-                            ulong packed_offset, int m, int k, int kc, float alpha, int panels, int n)
+/* A work-item packs one panel of one block, of which a matrix has `each`. Element (i, l) of op(A) is
+ * a[i * row + l * col]. */
+__kernel void gemm_cpu_pack(__global const float *a, ulong a_offset, int row, int col, ulong a_step,
+                            __global float *packed, ulong packed_offset, int m, int k, int kc, float alpha, int panels,
+                            int each, int n)
 {
 	GLOBAL_ID(id, n);
-	const int p = id % panels, l0 = id / panels * kc, i0 = p * MR;
+	const size_t matrix = id / each;
+	const int p = id % each % panels, l0 = id % each / panels * kc, i0 = p * MR;
 	const int depth = min(kc, k - l0), rows = min(MR, m - i0);
 
-	a += a_offset + (size_t)i0 * row + (size_t)l0 * col;
-	packed += packed_offset + (size_t)l0 * panels * MR + (size_t)p * depth * MR;
+	a += a_offset + matrix * a_step + (size_t)i0 * row + (size_t)l0 * col;
+	packed += packed_offset + matrix * panels * MR * k + (size_t)l0 * panels * MR + (size_t)p * depth * MR;
 	for (int l = 0; l < depth; l++, a += col, packed += MR)
 		for (int r = 0; r < MR; r++)
 			packed[r] = r < rows ? alpha * a[(size_t)r * row] : 0.0f;
@@ -188,20 +191,36 @@ static void tile_1(__global const float *a, __local const float *b, int depth, i
 #undef STORE
 }
 
-/* A work-item computes the rows of `panels_each` panels and nc columns. b_local holds kc * nc values. */
-__attribute__((reqd_work_group_size(1, 1, 1)))
-__kernel void gemm_cpu(__global const float *packed, ulong packed_offset, __global const float *b, ulong b_offset,
-                       int ldb, int trans_b, __global float *c, ulong c_offset, int ldc, int m, int n, int k, int kc,
-                       int nc, int panels_each, float beta, __global const float *bias, ulong bias_offset,
-                       int has_bias, __local float *b_local)
+/* A second pass over the tiles of a panel, while they are in the cache: it keeps the tile itself as it is. */
+#ifdef VALUE
+#include "activation.clh"
+
+static void finish(__global float *c, int ldc, int rows, int columns, float p, float q)
 {
+	for (int i = 0; i < rows; i++, c += ldc)
+		for (int j = 0; j < columns; j++)
+			c[j] = activate(c[j], p, q);
+}
+#else
+#define finish(c, ldc, rows, columns, p, q)
+#endif
+
+/* A work-item computes the rows of `panels_each` panels and nc columns of a matrix. b_local holds kc * nc values. */
+__attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel void gemm_cpu(__global const float *packed, ulong packed_offset, ulong packed_step, __global const float *b,
+                       ulong b_offset, int ldb, ulong b_step, int trans_b, __global float *c, ulong c_offset, int ldc,
+                       ulong c_step, int m, int n, int k, int kc, int nc, int panels_each, float beta,
+                       __global const float *bias, ulong bias_offset, int has_bias, float p_, float q_,
+                       __local float *b_local)
+{
+	const size_t matrix = get_global_id(2);
 	const int j0 = (int)get_global_id(0) * nc, columns = min(nc, n - j0);
 	const int panels = (m + MR - 1) / MR, p0 = (int)get_global_id(1) * panels_each;
 	const int p1 = min(p0 + panels_each, panels);
 
-	packed += packed_offset;
-	b += b_offset;
-	c += c_offset;
+	packed += packed_offset + matrix * packed_step;
+	b += b_offset + matrix * b_step;
+	c += c_offset + matrix * c_step;
 	bias += bias_offset;
 	for (int l0 = 0; l0 < k; l0 += kc) {
 		const int depth = min(kc, k - l0);
@@ -224,6 +243,8 @@ __kernel void gemm_cpu(__global const float *packed, ulong packed_offset, __glob
 			if (j < columns)
 				tile_1(a, b_local + j, depth, nc, row + j, ldc, rows, columns - j, keep, bias + j0 + j,
 				       add_bias);
+			if (l0 + depth == k)
+				finish(row, ldc, rows, columns, p_, q_);
 		}
 	}
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Convolutions as matrix products: around them, these kernels lay out the pixels that each output sees as a column of a
- * matrix, add such columns up again, and bring the products of several images into their order.
+ * matrix, add such columns up again, and bring the products of several images into their order. What stores results
+ * applies the activation, with the parameters p and q.
  */
 #include "conv.clh"
 
+#ifndef VALUE
 /*
  * col [c][r][s][image][oh][ow] = the pixel of x that an output sees through an element of the kernel, 0 beyond the
  * border. A work-item writes up to `span` columns of one row.
@@ -40,11 +42,12 @@ __kernel void im2col(__global const float *x, ulong x_offset, __global float *co
 	for (; i < to; i++)
 		col[i] = 0.0f;
 }
+#endif
 
-/* x = beta x + bias + the sum of all elements of col that im2col would make from each pixel. */
+/* x = act(beta x + bias + the sum of all elements of col that im2col would make from each pixel). */
 __kernel void col2im(__global const float *col, ulong col_offset, __global const float *bias, ulong bias_offset,
-                     int has_bias, __global float *x, ulong x_offset, float beta, int8 size, int8 step, int images,
-                     int items)
+                     int has_bias, __global float *x, ulong x_offset, float beta, float p, float q, int8 size,
+                     int8 step, int images, int items)
 {
 	GLOBAL_ID(id, items);
 	const geometry g = unpack(size, step);
@@ -66,27 +69,27 @@ __kernel void col2im(__global const float *col, ulong col_offset, __global const
 			                      from + g.pad_left - s * g.dilation_w, g.stride_w, g.ow);
 	}
 	x += x_offset + ((size_t)plane * g.h + h) * g.w + from;
-	store_pixels(x, sum, has_bias ? bias[bias_offset + c] : 0.0f, beta, min(SPAN, g.w - from));
+	store_pixels(x, sum, has_bias ? bias[bias_offset + c] : 0.0f, beta, p, q, min(SPAN, g.w - from));
 }
 
-/* y [images][planes][pixels] = bias [planes]. A work-item does up to `span` pixels. */
-__kernel void fill_planes(__global const float *bias, ulong bias_offset, __global float *y, ulong y_offset, int planes,
-                          int pixels, int span, int items)
+/* y [images][planes][pixels] = act(y + bias [planes]). A work-item does up to `span` pixels. */
+__kernel void finish_planes(__global const float *bias, ulong bias_offset, int has_bias, __global float *y,
+                            ulong y_offset, float p, float q, int planes, int pixels, int span, int items)
 {
 	GLOBAL_ID(id, items);
 	const int spans = (pixels + span - 1) / span, from = id % spans * span, plane = id / spans;
 	const int count = min(span, pixels - from);
-	const float value = bias[bias_offset + plane % planes];
+	const float add = has_bias ? bias[bias_offset + plane % planes] : 0.0f;
 
 	y += y_offset + (size_t)plane * pixels + from;
-	for (int p = 0; p < count; p++)
-		y[p] = value;
+	for (int t = 0; t < count; t++)
+		y[t] = activate(y[t] + add, p, q);
 }
 
-/* y [b][a][pixels] = beta y + x [a][b][pixels] + bias[a]. A work-item does up to `span` pixels. */
+/* y [b][a][pixels] = act(beta y + x [a][b][pixels] + bias[a]). A work-item does up to `span` pixels. */
 __kernel void swap_planes(__global const float *x, ulong x_offset, __global const float *bias, ulong bias_offset,
-                          int has_bias, __global float *y, ulong y_offset, float beta, int a, int b, int pixels,
-                          int span, int items)
+                          int has_bias, __global float *y, ulong y_offset, float beta, float p, float q, int a,
+                          int b, int pixels, int span, int items)
 {
 	GLOBAL_ID(id, items);
 	const int spans = (pixels + span - 1) / span, from = id % spans * span, plane = id / spans;
@@ -96,9 +99,9 @@ __kernel void swap_planes(__global const float *x, ulong x_offset, __global cons
 	x += x_offset + (size_t)plane * pixels + from;
 	y += y_offset + ((size_t)j * a + i) * pixels + from;
 	if (beta == 0.0f)
-		for (int p = 0; p < count; p++)
-			y[p] = x[p] + add;
+		for (int t = 0; t < count; t++)
+			y[t] = activate(x[t] + add, p, q);
 	else
-		for (int p = 0; p < count; p++)
-			y[p] = fma(beta, y[p], x[p] + add);
+		for (int t = 0; t < count; t++)
+			y[t] = activate(fma(beta, y[t], x[t] + add), p, q);
 }

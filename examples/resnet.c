@@ -1,45 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small residual network (He et al. 2016) on handwritten digits: blocks are functions, and clef_module_enter() gives
- * each use of one its own parameters, layer1.conv1.weight and so on, as submodules do in PyTorch. Batch normalization
- * and the last dropout behave differently in training and in evaluation: clef_model_train() says which it is.
+ * A small residual network (He et al. 2016) on handwritten digits, made of the blocks in models/resnet18.c. Batch
+ * normalization and the last dropout behave differently in training and in evaluation: clef_model_train() says which it
+ * is.
  *
  *     resnet [digits.csv.gz]
  */
 #include <stdio.h>
 
-#include <clef/clef.h>
-
-static clef_tensor *conv_norm(clef_module *m, const char *name, clef_tensor *x, int64_t out, int64_t kernel, int stride)
-{
-	clef_module_enter(m, name);
-	x = clef_nn_conv2d_no_bias(m, "conv", x, out, kernel,
-				   &(clef_conv2d_opts){ .stride = stride, .pad = (int)kernel / 2 });
-	x = clef_nn_batch_norm(m, "norm", x, NULL);
-	clef_module_leave(m);
-	return x;
-}
-
-/* Two convolutions beside a way around them, which is a convolution itself where the sizes differ. */
-static clef_tensor *basic_block(clef_module *m, const char *name, clef_tensor *x, int64_t out, int stride)
-{
-	clef_tensor *y, *around = x;
-
-	clef_module_enter(m, name);
-	y = clef_relu(conv_norm(m, "conv1", x, out, 3, stride));
-	y = conv_norm(m, "conv2", y, out, 3, 1);
-	if (stride != 1 || clef_tensor_shape(x).dim[1] != out)
-		around = conv_norm(m, "downsample", x, out, 1, stride);
-	y = clef_relu(clef_add(y, around));
-	clef_module_leave(m);
-	return y;
-}
+#include <models.h>
 
 static clef_tensor *resnet(clef_module *m, clef_tensor *x)
 {
-	x = clef_relu(conv_norm(m, "stem", x, 16, 3, 1));
-	x = basic_block(m, "layer1", x, 16, 1);
-	x = basic_block(m, "layer2", x, 32, 2);
+	x = clef_relu(conv_norm(m, "conv1", "bn1", x, (conv_norm_opts){ 16, 3 }));
+	x = resnet_block(m, "layer1", x, 16, 1);
+	x = resnet_block(m, "layer2", x, 32, 2);
 	x = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));
 	return clef_nn_linear(m, "fc", clef_nn_dropout(m, x, 0.1f), 10, NULL);
 }

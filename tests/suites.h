@@ -18,6 +18,7 @@
 	X(runtime) \
 	X(launch) \
 	X(gemm) \
+	X(gemm_check) \
 	X(tensor) \
 	X(reduce_sum) \
 	X(tape) \
@@ -32,6 +33,8 @@
 	X(loader) \
 	X(pointwise) \
 	X(ops) \
+	X(matmul) \
+	X(linear_act) \
 	X(reduce) \
 	X(positions) \
 	X(softmax) \
@@ -39,7 +42,11 @@
 	X(margin_loss) \
 	X(class_loss) \
 	X(conv) \
+	X(conv_edges) \
 	X(norm) \
+	X(norm_edges) \
+	X(local_response_norm) \
+	X(fusion) \
 	X(dropout) \
 	X(pool) \
 	X(shaping) \
@@ -49,6 +56,11 @@
 	X(params) \
 	X(nn) \
 	X(net) \
+	X(layers) \
+	X(layer_init) \
+	X(layer_kinds) \
+	X(layer_fusion) \
+	X(models) \
 	X(optim) \
 	X(optim_options) \
 	X(training) \

@@ -26,17 +26,19 @@ START_TEST(second_open_loads)
 }
 END_TEST
 
-/* The kernels of the library itself. */
+/* The kernels of the library itself. Opening, for its check of matrix products, compiles the first one. */
 START_TEST(embedded_kernels_are_cached)
 {
 	unsetenv("CLEF_KERNELS");
 	for (int i = 0; i < 2; i++) {
 		clef_device *dev = ck_new(clef_device_open(NULL));
+		uint64_t built = clef_device_get_stats(dev).programs_built;
 		clef_tensor *x = ck_new(clef_tensor_new(dev, CLEF_FLOAT32, CLEF_SHAPE(1)));
 
 		ck_ok(clef_fill(x, 0.5));
 		ck_assert(clef_item(x) == 0.5);
-		ck_assert_uint_eq(clef_device_get_stats(dev).programs_built, i == 0);
+		ck_assert_uint_eq(built, i == 0);
+		ck_assert_uint_eq(clef_device_get_stats(dev).programs_built - built, i == 0);
 		ck_assert_uint_eq(clef_device_get_stats(dev).programs_cached, i == 1);
 		ck_assert(clef_device_get_stats(dev).build_seconds > 0);
 		clef_tensor_free(x);

@@ -1,69 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Matrix products, with every engine that there is: exact on small integers, and within 1e-6 of sum |a||b| on other
- * data, against a sum in double precision. The operands lie at offsets in larger buffers and in rows longer than their
- * own; NaN around A, B and the bias shows what is read beyond them, and a pattern around C what is written beyond it.
+ * Matrix products, with every engine that there is: one by one, in batches, and with a bias and a pointwise operation
+ * on top. See gemm_case.h for what each is held to.
  */
 #define _XOPEN_SOURCE 700
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "check_clef.h"
-#include "runtime.h"
-
-/* ---- engines ---- */
-
-#define MAX_ENGINES 8
-
-static char engines[MAX_ENGINES][16];
-
-/* Their names, from the message that lists them. No OpenCL device is needed to open for that but the default one. */
-static int list_engines(void)
-{
-	const char *names;
-	int count = 0, used;
-
-	setenv("CLEF_GEMM", "no-such-engine", 1);
-	ck_null_fails(clef_device_open(NULL), CLEF_ERROR_INVALID, "CLEF_GEMM is \"no-such-engine\": there are ");
-	unsetenv("CLEF_GEMM");
-	names = strstr(clef_error(), "there are ") + strlen("there are ");
-	while (count < MAX_ENGINES && sscanf(names, "%15[a-z0-9_]%n", engines[count], &used) == 1) {
-		count++;
-		names += used;
-		names += strspn(names, ", ");
-	}
-	ck_assert_int_ge(count, 2);
-	return count;
-}
-
-/* Opens a device with engine i alone, or with all for i -1; NULL where there is no such engine, or the device is none
- * of those that it is made for: forced to run there it may be slow beyond measure. */
-static clef_device *open_with(int i)
-{
-	const clef_device_info *info;
-	clef_device *dev;
-
-	/* CLBlast takes minutes where things are small. */
-	if (i >= list_engines() || (i >= 0 && test_small() && strcmp(engines[i], "clblast") == 0))
-		return NULL;
-	if (i >= 0)
-		setenv("CLEF_GEMM", engines[i], 1);
-	dev = ck_new(clef_device_open(NULL));
-	info = clef_device_get_info(dev);
-	if (i < 0 || strcmp(engines[i], "cpu") != 0 ||
-	    (info->kind == CLEF_DEVICE_CPU && info->local_memory >= 128 * 1024))
-		return dev;
-	clef_device_close(dev);
-	return NULL;
-}
+#include "gemm_case.h"
 
 START_TEST(engines_are_listed)
 {
-	int count = list_engines(), plain = 0;
+	int count = gemm_list_engines(), plain = 0;
 
 	for (int i = 0; i < count; i++)
-		plain += strcmp(engines[i], "plain") == 0;
+		plain += strcmp(gemm_engines[i], "plain") == 0;
 	ck_assert_int_eq(plain, 1);
 	setenv("CLEF_GEMM", "", 1);
 	clef_device_close(ck_new(clef_device_open(NULL)));
@@ -72,159 +23,12 @@ START_TEST(engines_are_listed)
 }
 END_TEST
 
-/* ---- one product ---- */
-
-typedef struct product {
-	bool ta, tb, has_bias, integers;
-	int m, n, k, pad; /* pad: added to every row and every offset */
-	float alpha, beta;
-} product;
-
-static uint32_t seed;
-
-/* -8..7, or a real number between. */
-static float next_value(bool integer)
-{
-	seed = seed * 1664525u + 1013904223u;
-	return integer ? (float)(seed >> 28) - 8 : (float)(seed >> 8) * (16.0f / 16777216.0f) - 8;
-}
-
-typedef struct matrix {
-	int rows, columns, ld, offset;
-	size_t total;
-	float *x;
-	clef__buffer *buffer;
-} matrix;
-
-/* Rows of random numbers, with `around` everywhere else. */
-static matrix make_matrix(int rows, int columns, int pad, bool integers, float around)
-{
-	matrix a = { rows, columns, columns + pad > 0 ? columns + pad : 1, 3 * pad, 0, NULL, NULL };
-
-	a.total = (size_t)a.offset + (size_t)rows * (size_t)a.ld + (size_t)pad;
-	a.x = malloc(sizeof(float) * (a.total + 1));
-	for (size_t i = 0; i < a.total; i++)
-		a.x[i] = around;
-	for (int i = 0; i < rows; i++)
-		for (int j = 0; j < columns; j++)
-			a.x[a.offset + i * a.ld + j] = next_value(integers);
-	return a;
-}
-
-static void upload(matrix *a, clef_device *dev)
-{
-	a->buffer = ck_new(clef__buffer_new(dev, sizeof(float) * a->total));
-	ck_ok(clef__buffer_write(a->buffer, 0, a->x, sizeof(float) * a->total));
-}
-
-static void free_matrix(matrix *a)
-{
-	clef__buffer_release(a->buffer);
-	free(a->x);
-}
-
-static float at(const matrix *a, bool trans, int i, int j)
-{
-	return trans ? a->x[a->offset + j * a->ld + i] : a->x[a->offset + i * a->ld + j];
-}
-
-/* C as it must be; `slack` is what each value may differ by. */
-static void compute(const product *p, const matrix *a, const matrix *b, const matrix *bias, const matrix *c,
-		    double *want, double *slack)
-{
-	for (int i = 0; i < p->m; i++)
-		for (int j = 0; j < p->n; j++) {
-			double sum = 0, size = 0,
-			       before = p->beta != 0 ? (double)p->beta * (double)at(c, false, i, j) : 0;
-			double add = p->has_bias ? (double)at(bias, false, 0, j) : 0;
-
-			for (int l = 0; l < p->k; l++) {
-				double term = (double)at(a, p->ta, i, l) * (double)at(b, p->tb, l, j);
-
-				sum += term;
-				size += fabs(term);
-			}
-			want[i * p->n + j] = (double)p->alpha * sum + before + add;
-			size = fabs((double)p->alpha) * size + fabs(before) + fabs(add);
-			slack[i * p->n + j] = p->integers ? 0 : 1e-6 * size;
-		}
-}
-
-static const char *product_text(const product *p)
-{
-	static char text[160];
-
-	snprintf(text, sizeof(text), "%d x %d x %d%s%s%s alpha %g beta %g pad %d %s", p->m, p->n, p->k,
-		 p->ta ? " A'" : "", p->tb ? " B'" : "", p->has_bias ? " bias" : "", (double)p->alpha, (double)p->beta,
-		 p->pad, p->integers ? "integers" : "reals");
-	return text;
-}
-
-static void compare(const product *p, const matrix *c, const float *got, const double *want, const double *slack)
-{
-	for (size_t at = 0; at < c->total; at++) {
-		size_t inside = at - (size_t)c->offset, i = inside / (size_t)c->ld, j = inside % (size_t)c->ld;
-
-		if (at < (size_t)c->offset || i >= (size_t)p->m || j >= (size_t)p->n) {
-			if (memcmp(&got[at], &c->x[at], sizeof(float)) != 0)
-				ck_abort_msg("%s: written beyond C at %d: %g", product_text(p), (int)at,
-					     (double)got[at]);
-		} else if (!(fabs((double)got[at] - want[i * (size_t)p->n + j]) <= slack[i * (size_t)p->n + j])) {
-			ck_abort_msg("%s: C[%d][%d] is %.9g, should be %.9g within %.2g", product_text(p), (int)i,
-				     (int)j, (double)got[at], want[i * (size_t)p->n + j], slack[i * (size_t)p->n + j]);
-		}
-	}
-	mark_point();
-}
-
-static void check_product(clef_device *dev, const product *p)
-{
-	matrix a = make_matrix(p->ta ? p->k : p->m, p->ta ? p->m : p->k, p->pad, p->integers, NAN);
-	matrix b = make_matrix(p->tb ? p->n : p->k, p->tb ? p->k : p->n, p->pad + (p->pad > 0), p->integers, NAN);
-	matrix bias = make_matrix(1, p->n, p->pad, p->integers, NAN);
-	matrix c = make_matrix(p->m, p->n, p->pad, p->integers, 12345.678f);
-	size_t numel = (size_t)p->m * (size_t)p->n;
-	double *want = malloc(sizeof(double) * (numel + 1)), *slack = malloc(sizeof(double) * (numel + 1));
-	float *got = malloc(sizeof(float) * (c.total + 1));
-	clef__gemm_opts g = {
-		p->ta, p->tb, p->m, p->n, p->k, p->alpha, p->beta, .lda = a.ld, .ldb = b.ld, .ldc = c.ld
-	};
-
-	/* At beta 0 C must not be read. */
-	for (int i = 0; i < p->m && p->beta == 0; i++)
-		for (int j = 0; j < p->n; j++)
-			c.x[c.offset + i * c.ld + j] = NAN;
-	compute(p, &a, &b, &bias, &c, want, slack);
-	upload(&a, dev);
-	upload(&b, dev);
-	upload(&bias, dev);
-	upload(&c, dev);
-	g.a = a.buffer;
-	g.b = b.buffer;
-	g.c = c.buffer;
-	g.bias = p->has_bias ? bias.buffer : NULL;
-	g.a_offset = (size_t)a.offset;
-	g.b_offset = (size_t)b.offset;
-	g.c_offset = (size_t)c.offset;
-	g.bias_offset = (size_t)bias.offset;
-	ck_ok(clef__gemm(dev, &g));
-	ck_ok(clef__buffer_read(c.buffer, 0, got, sizeof(float) * c.total));
-	compare(p, &c, got, want, slack);
-	free_matrix(&a);
-	free_matrix(&b);
-	free_matrix(&bias);
-	free_matrix(&c);
-	free(want);
-	free(slack);
-	free(got);
-}
-
 /* ---- all products ---- */
 
 static const int sizes[] = { 0, 1, 3, 33, 257 }, small_sizes[] = { 0, 1, 5 };
 
 /* Number i of the shapes that are tested. */
-static bool shape_of(int i, product *p)
+static bool shape_of(int i, gemm_product *p)
 {
 	const int *size = test_small() ? small_sizes : sizes;
 	int n = test_small() ? CLEF_COUNT(small_sizes) : CLEF_COUNT(sizes);
@@ -237,33 +41,27 @@ static bool shape_of(int i, product *p)
 	return true;
 }
 
-static int pick(int n)
-{
-	seed = seed * 1664525u + 1013904223u;
-	return (int)((seed >> 16) % (uint32_t)n);
-}
-
 /* Each shape meets some values of alpha, beta and the padding, and each of these many shapes. */
 static void check_all(clef_device *dev, bool integers)
 {
 	static const float alphas[] = { 1, 1, -2, 0.5f }, betas[] = { 0, 1, 0.5f };
-	product p = { .integers = integers };
+	gemm_product p = { .integers = integers };
 
 	for (int i = 0; shape_of(i, &p); i++)
 		for (int way = integers ? 0 : i % 3; way < 8; way += integers ? 1 : 3) {
 			p.ta = way & 1;
 			p.tb = way & 2;
 			p.has_bias = (way & 4) != 0;
-			p.alpha = alphas[pick(4)];
-			p.beta = betas[pick(3)];
-			p.pad = pick(2) ? pick(5) : 0;
-			check_product(dev, &p);
+			p.alpha = alphas[gemm_pick(4)];
+			p.beta = betas[gemm_pick(3)];
+			p.pad = gemm_pick(2) ? gemm_pick(5) : 0;
+			gemm_check_product(dev, &p);
 		}
 }
 
 START_TEST(integers_are_exact)
 {
-	clef_device *dev = open_with(_i);
+	clef_device *dev = gemm_open_with(_i);
 
 	if (!dev)
 		test_skip("no such engine here");
@@ -274,7 +72,7 @@ END_TEST
 
 START_TEST(reals_are_near)
 {
-	clef_device *dev = open_with(_i);
+	clef_device *dev = gemm_open_with(_i);
 
 	if (!dev)
 		test_skip("no such engine here");
@@ -292,20 +90,20 @@ START_TEST(larger_products)
 
 	if (test_small())
 		test_skip("large");
-	dev = open_with(_i);
+	dev = gemm_open_with(_i);
 	if (!dev)
 		test_skip("no such engine here");
 	for (int i = 0; i < CLEF_COUNT(shapes) * 4; i++)
-		check_product(dev, &(product){ .ta = i & 1,
-					       .tb = i & 2,
-					       .has_bias = i % 3 == 0,
-					       .integers = true,
-					       .m = shapes[i / 4][0],
-					       .n = shapes[i / 4][1],
-					       .k = shapes[i / 4][2],
-					       .pad = i % 5 == 0 ? 3 : 0,
-					       .alpha = 1,
-					       .beta = (float)(i % 2) });
+		gemm_check_product(dev, &(gemm_product){ .ta = i & 1,
+							 .tb = i & 2,
+							 .has_bias = i % 3 == 0,
+							 .integers = true,
+							 .m = shapes[i / 4][0],
+							 .n = shapes[i / 4][1],
+							 .k = shapes[i / 4][2],
+							 .pad = i % 5 == 0 ? 3 : 0,
+							 .alpha = 1,
+							 .beta = (float)(i % 2) });
 	clef_device_close(dev);
 }
 END_TEST
@@ -313,31 +111,130 @@ END_TEST
 /* Two runs give the same bits. */
 START_TEST(products_repeat)
 {
-	clef_device *dev = open_with(_i);
-	matrix a, b, c;
-	const int n = test_small() ? 10 : 100;
-	float first[100 * 100], second[100 * 100];
-	size_t bytes = sizeof(float) * (size_t)n * (size_t)n;
+	clef_device *dev = gemm_open_with(_i);
+	const int n = test_small() ? 4 : 50;
+	float x[4 * 50 * 50], first[4 * 50 * 50], second[4 * 50 * 50];
+	size_t step = (size_t)n * (size_t)n, bytes = sizeof(float) * 4 * step;
+	clef__buffer *a, *b;
 
 	if (!dev)
 		test_skip("no such engine here");
-	a = make_matrix(n, n, 0, false, 0);
-	b = make_matrix(n, n, 0, false, 0);
-	c = make_matrix(n, n, 0, false, 0);
-	upload(&a, dev);
-	upload(&b, dev);
-	upload(&c, dev);
+	for (int i = 0; i < CLEF_COUNT(x); i++)
+		x[i] = gemm_next_value(false);
+	a = ck_new(clef__buffer_new(dev, bytes));
+	b = ck_new(clef__buffer_new(dev, bytes));
+	ck_ok(clef__buffer_write(a, 0, x, bytes));
 	for (int i = 0; i < 2; i++) {
-		clef__gemm_opts g = { false,    true,     n,        n,        n,        1,       0,
-				      a.buffer, b.buffer, c.buffer, .lda = n, .ldb = n, .ldc = n };
-
-		ck_ok(clef__gemm(dev, &g));
-		ck_ok(clef__buffer_read(c.buffer, 0, i ? second : first, bytes));
+		ck_ok(clef__gemm(dev, &(clef__gemm_opts){ .trans_b = true,
+							  .m = n,
+							  .n = n,
+							  .k = n,
+							  .alpha = 1,
+							  .a = a,
+							  .b = a,
+							  .c = b,
+							  .lda = n,
+							  .ldb = n,
+							  .ldc = n,
+							  .batch = 4,
+							  .a_step = step,
+							  .b_step = step,
+							  .c_step = step }));
+		ck_ok(clef__buffer_read(b, 0, i ? second : first, bytes));
 	}
 	ck_assert(memcmp(first, second, bytes) == 0);
-	free_matrix(&a);
-	free_matrix(&b);
-	free_matrix(&c);
+	clef__buffer_release(a);
+	clef__buffer_release(b);
+	clef_device_close(dev);
+}
+END_TEST
+
+/* ---- batches ---- */
+
+/* All ways to repeat an operand, to transpose and to add a bias. */
+static void check_batches(clef_device *dev, int m, int n, int k, int batch)
+{
+	for (int way = 0; way < 32; way++)
+		gemm_check_product(dev, &(gemm_product){ .ta = way & 1,
+							 .tb = way & 2,
+							 .same_a = way & 4,
+							 .same_b = way & 8,
+							 .has_bias = way & 16,
+							 .integers = true,
+							 .m = m,
+							 .n = n,
+							 .k = k,
+							 .batch = batch,
+							 .pad = gemm_pick(2) ? gemm_pick(5) : 0,
+							 .alpha = gemm_pick(2) ? 1 : -2,
+							 .beta = (float)gemm_pick(2) });
+}
+
+START_TEST(batches_are_exact)
+{
+	static const int shapes[][4] = { { 1, 1, 1, 2 },  { 3, 33, 17, 5 }, { 33, 5, 1, 3 },
+					 { 5, 3, 0, 4 },  { 7, 9, 5, 100 }, { 27, 70, 300, 3 },
+					 { 1, 40, 9, 6 }, { 40, 1, 9, 1 },  { 64, 64, 64, 2 } };
+	clef_device *dev = gemm_open_with(_i);
+
+	if (!dev)
+		test_skip("no such engine here");
+	for (int i = 0; i < (test_small() ? 1 : CLEF_COUNT(shapes)); i++)
+		check_batches(dev, shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3]);
+	check_batches(dev, 5, 3, 4, 2);
+	clef_device_close(dev);
+}
+END_TEST
+
+/* As many launches for many matrices as for one. */
+START_TEST(batch_is_one_product)
+{
+	clef_device *dev = gemm_open_with(_i);
+	gemm_product p = { .m = 5, .n = 6, .k = 7, .integers = true, .alpha = 1, .batch = 1 };
+	uint64_t launches[2];
+
+	if (!dev)
+		test_skip("no such engine here");
+	for (int i = 0; i < 2; i++) {
+		launches[i] = clef_device_get_stats(dev).launches;
+		gemm_check_product(dev, &p);
+		launches[i] = clef_device_get_stats(dev).launches - launches[i];
+		p.batch = 50;
+	}
+	ck_assert_uint_eq(launches[0], launches[1]);
+	clef_device_close(dev);
+}
+END_TEST
+
+/* ---- bias and epilogue ---- */
+
+/* At k 0 and, with a K of many blocks, after the last of them only. */
+START_TEST(epilogues)
+{
+	static const int shapes[][4] = {
+		{ 5, 3, 4, 1 }, { 5, 3, 0, 2 }, { 33, 70, 17, 0 }, { 30, 50, 2, 3 }, { 29, 300, 700, 2 }
+	};
+	clef_device *dev = gemm_open_with(_i);
+
+	if (!dev)
+		test_skip("no such engine here");
+	for (int i = 0; i < (test_small() ? 2 : CLEF_COUNT(shapes)); i++)
+		for (int way = 0; way < 16; way++)
+			gemm_check_product(dev, &(gemm_product){ .ta = way & 1,
+								 .tb = way & 2,
+								 .has_bias = way & 4,
+								 .beta = way & 8 ? 1.0f : 0.0f,
+								 .same_b = i == 3,
+								 .integers = true,
+								 .m = shapes[i][0],
+								 .n = shapes[i][1],
+								 .k = shapes[i][2],
+								 .batch = shapes[i][3],
+								 .pad = way % 3,
+								 .alpha = 1,
+								 .epilogue = GEMM_EPILOGUE,
+								 .p = 3,
+								 .q = -100 });
 	clef_device_close(dev);
 }
 END_TEST
@@ -357,13 +254,13 @@ static void count_warnings(void *user, clef_log_level level, const char *message
  * left. */
 START_TEST(small_work_groups)
 {
-	product p = { .m = 33, .n = 70, .k = 65, .integers = true, .alpha = 1, .has_bias = true, .pad = 1 };
+	gemm_product p = { .m = 33, .n = 70, .k = 65, .integers = true, .alpha = 1, .has_bias = true, .pad = 1 };
 	clef_device *dev;
 	clef__buffer *b;
 
 	setenv("POCL_MAX_WORK_GROUP_SIZE", "64", 1);
 	clef_log_set(count_warnings, NULL, CLEF_LOG_WARN);
-	dev = open_with(_i - 1);
+	dev = gemm_open_with(_i - 1);
 	if (!dev)
 		test_skip("no such engine here");
 	if (!strstr(clef_device_get_info(dev)->platform_name, "Portable")) {
@@ -376,15 +273,15 @@ START_TEST(small_work_groups)
 	if (_i &&
 	    clef__gemm(dev, &(clef__gemm_opts){
 				    .m = 1, .n = 1, .k = 1, .a = b, .b = b, .c = b, .lda = 1, .ldb = 1, .ldc = 1 })) {
-		ck_assert_str_ne(engines[_i - 1], "plain");
+		ck_assert_str_ne(gemm_engines[_i - 1], "plain");
 		ck_assert_int_eq(clef_error_status(), CLEF_ERROR_UNSUPPORTED);
-		ck_assert_ptr_nonnull(strstr(clef_error(), engines[_i - 1]));
+		ck_assert_ptr_nonnull(strstr(clef_error(), gemm_engines[_i - 1]));
 		ck_assert_int_eq(warnings, 1);
 	} else {
 		for (int way = 0; way < 4; way++) {
 			p.ta = way & 1;
 			p.tb = way & 2;
-			check_product(dev, &p);
+			gemm_check_product(dev, &p);
 		}
 		ck_assert_int_le(warnings, _i ? 0 : 2);
 	}
@@ -404,6 +301,9 @@ Suite *gemm_suite(void)
 	tcase_add_loop_test(c, reals_are_near, 0, 4);
 	tcase_add_loop_test(c, larger_products, 0, 4);
 	tcase_add_loop_test(c, products_repeat, 0, 4);
+	tcase_add_loop_test(c, batches_are_exact, 0, 4);
+	tcase_add_loop_test(c, batch_is_one_product, 0, 4);
+	tcase_add_loop_test(c, epilogues, 0, 4);
 	tcase_add_loop_test(c, small_work_groups, 0, 5);
 	suite_add_tcase(s, c);
 	return s;

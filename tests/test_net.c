@@ -75,7 +75,7 @@ END_TEST
 /* Each kind does what its name says; a dry run shows it, so that nothing needs to be compiled. */
 START_TEST(test_pointwise_layers)
 {
-	for (int kind = CLEF_FLATTEN; kind < CLEF_LAYER_KINDS; kind++) {
+	for (int kind = CLEF_PRELU; kind < CLEF_LAYER_KINDS; kind++) {
 		clef_layer layer = { .kind = (clef_layer_kind)kind };
 		char row[64], *text;
 		clef_model *model;
@@ -187,6 +187,15 @@ static const struct {
 	  { { CLEF_CLAMP, .p = -INFINITE, .q = 0.1f }, { CLEF_CLAMP, .p = -0.0f, .q = 0 } } },
 	{ "clamp(max=+.5)", { { CLEF_CLAMP, .p = -INFINITE, .q = 0.5f } } },
 	{ "prelu prelu(0.5)", { { .kind = CLEF_PRELU }, { CLEF_PRELU, .p = 0.5f } } },
+	{ "conv_transpose2d(8, 3, 2) layer_norm(eps=0.5) softmax(-1) upsample(1.3)",
+	  { { CLEF_CONV_TRANSPOSE2D, .out = 8, .kernel = 3, .stride = 2 },
+	    { CLEF_LAYER_NORM, .eps = 0.5f },
+	    { CLEF_SOFTMAX, .dim = -1 },
+	    { CLEF_UPSAMPLE, .scale = 1.3 } } },
+	{ "batch_norm(1e-3, momentum=0.5) unflatten(2, width=7) local_response_norm(5, k=2)",
+	  { { CLEF_BATCH_NORM, .eps = 1e-3f, .momentum = 0.5f },
+	    { CLEF_UNFLATTEN, .out = 2, .width = 7 },
+	    { CLEF_LOCAL_RESPONSE_NORM, .size = 5, .k = 2 } } },
 };
 
 static bool same_float(float a, float b)
@@ -208,6 +217,11 @@ START_TEST(test_parse)
 		ck_assert_msg(same_float(got[i].p, want[i].p), "layer %d: p is %g", i, (double)got[i].p);
 		ck_assert_msg(same_float(got[i].q, want[i].q), "layer %d: q is %g", i, (double)got[i].q);
 		ck_assert_int_eq(got[i].no_bias, want[i].no_bias);
+		ck_assert_int_eq(got[i].stride, want[i].stride);
+		ck_assert_int_eq(got[i].dim, want[i].dim);
+		ck_assert_int_eq(got[i].width, want[i].width);
+		ck_assert(same_float(got[i].eps, want[i].eps) && same_float(got[i].k, want[i].k));
+		ck_assert_msg(got[i].scale == want[i].scale, "layer %d: scale is %.17g", i, got[i].scale);
 	}
 	ck_assert(count == 4 || !want[count].kind);
 	free(got);
@@ -219,7 +233,7 @@ static const struct {
 } refused[] = {
 	{ "", "has no layers" },
 	{ " ,-> ", "has no layers" },
-	{ "flatten rleu", "unknown layer \"rleu\" at character 9; did you mean \"relu\"?; known are linear, conv2d, " },
+	{ "flatten rleu", "unknown layer \"rleu\" at character 9; did you mean \"relu\"?; known are linear, conv1d, " },
 	{ "ReLU", "did you mean \"relu\"?" },
 	{ "Linear(3)", "did you mean \"linear\"?" },
 	{ "linaer(3)", "did you mean \"linear\"?" },
@@ -245,6 +259,16 @@ static const struct {
 	{ "linear(2.5)", "a whole number" },
 	{ "linear(2147483648)", "a whole number" },
 	{ "linear(99999999999999999999)", "a whole number" },
+	{ "softmax(0)", "\"0\" at character 9: a whole number other than 0 was expected; allowed is softmax(dim)" },
+	{ "batch_norm(0)", "\"0\" at character 12: a number above 0 was expected" },
+	{ "layer_norm(eps=-1)", "a number above 0 was expected" },
+	{ "layer_norm(eps=1e-60)", "does not fit a float" },
+	{ "upsample(0)", "a number above 0" },
+	{ "upsample(2, nearest)", "\"nearest\" at character 13: a whole number from 0 to 2147483647 was expected" },
+	{ "group_norm",
+	  "\"group_norm\" at character 1: a number is missing; allowed is group_norm(groups, eps, no_af" },
+	{ "conv_transpose2d(3, 0)", "\"0\" at character 21: a whole number from 1 to 2147483647" },
+	{ "conv3d(8, 3)", "unknown layer \"conv3d\" at character 1; did you mean \"conv1d\"?" },
 	{ "linear(10))", "\")\" at character 11: the name of a layer was expected" },
 	{ "relu - relu", "\"-\" at character 6" },
 	{ "relu; relu", "\";\" at character 5" },

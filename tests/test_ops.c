@@ -6,7 +6,7 @@
 #include "check_clef.h"
 #include "op_case.h"
 
-/* ---- linear and matmul ---- */
+/* ---- linear ---- */
 
 static clef_tensor *apply_linear(clef_tensor **x, const void *opts)
 {
@@ -69,48 +69,7 @@ START_TEST(linear)
 }
 END_TEST
 
-static clef_tensor *apply_matmul(clef_tensor **x, const void *opts)
-{
-	(void)opts;
-	return clef_matmul(x[0], x[1]);
-}
-
-static void reference_matmul(const ref_array *x, const void *opts, ref_array *y)
-{
-	int64_t k = x[0].shape.dim[1], n = x[1].shape.dim[1];
-
-	(void)opts;
-	for (int64_t i = 0; i < y->numel; i++) {
-		double sum = 0;
-
-		for (int64_t l = 0; l < k; l++)
-			sum += x[0].v[i / n * k + l] * x[1].v[l * n + i % n];
-		y->v[i] = sum;
-	}
-}
-
-static void run_matmul(int64_t m, int64_t k, int64_t n)
-{
-	op_case_run(&(op_case){ .name = "matmul",
-				.apply = apply_matmul,
-				.reference = reference_matmul,
-				.inputs = 2,
-				.in = { { .shape = CLEF_SHAPE(m, k), .lo = -8, .hi = 8, .whole = true },
-					{ .shape = CLEF_SHAPE(k, n), .lo = -8, .hi = 8, .whole = true } } });
-}
-
-START_TEST(matmul)
-{
-	run_matmul(3, 4, 5);
-	if (test_small())
-		return;
-	run_matmul(33, 1, 17);
-	run_matmul(1, 257, 1);
-	run_matmul(70, 65, 33);
-}
-END_TEST
-
-START_TEST(product_errors)
+START_TEST(linear_errors)
 {
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
 	clef_tensor *x = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, CLEF_SHAPE(2, 5)));
@@ -122,7 +81,6 @@ START_TEST(product_errors)
 	ck_null_fails(clef_linear_no_bias(w, b), CLEF_ERROR_SHAPE, "linear: w has shape [4], expected [out, in]");
 	ck_null_fails(clef_linear(b, w, b), CLEF_ERROR_SHAPE, "linear: b has shape [4], expected [3]");
 	ck_null_fails(clef_linear(b, w, NULL), CLEF_ERROR_INVALID, "linear: given NULL");
-	ck_null_fails(clef_matmul(x, w), CLEF_ERROR_SHAPE, "matmul: a [2, 5] and b [3, 4], expected [m, k] and [k, n]");
 	clef_tensor_free(x);
 	clef_tensor_free(w);
 	clef_tensor_free(b);
@@ -408,8 +366,7 @@ Suite *ops_suite(void)
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
 	tcase_add_test(c, linear);
-	tcase_add_test(c, matmul);
-	tcase_add_test(c, product_errors);
+	tcase_add_test(c, linear_errors);
 	tcase_add_test(c, reshape);
 	tcase_add_test(c, reductions);
 	tcase_add_test(c, reduction_edges);

@@ -21,6 +21,7 @@
 #ifndef CLEF_CONV_H
 #define CLEF_CONV_H
 
+#include <clef/activation.h>
 #include <clef/tensor.h>
 
 #ifdef __cplusplus
@@ -49,6 +50,7 @@ typedef struct clef_conv2d_opts {
 	 * 1, all see all. As many as x has channels: a depthwise convolution. */
 	int groups;
 	clef_pad_mode pad_mode;
+	clef_activation activation; /* applied to the result; default none */
 } clef_conv2d_opts;
 
 /*
@@ -69,6 +71,7 @@ typedef struct clef_conv1d_opts {
 	int dilation;            /* 0: 1 */
 	int groups;              /* as in clef_conv2d_opts. 0: 1 */
 	clef_pad_mode pad_mode;
+	clef_activation activation; /* applied to the result; default none */
 } clef_conv1d_opts;
 
 /* The same along one dimension: x [n, c, l], w [k, c / groups, r], b [k]; y [n, k, ol] with
@@ -93,6 +96,7 @@ typedef struct clef_conv_transpose2d_opts {
 	int dilation;                   /* from one row of the kernel to the next, in rows of y. 0: 1 */
 	int dilation_w;                 /* the same for columns. 0: as dilation */
 	int groups;                     /* as in clef_conv2d_opts. 0: 1 */
+	clef_activation activation;     /* applied to the result; default none */
 } clef_conv_transpose2d_opts;
 
 /*
@@ -108,12 +112,13 @@ CLEF_API clef_tensor *clef_conv_transpose2d_no_bias(clef_tensor *x, clef_tensor 
 						    const clef_conv_transpose2d_opts *opts);
 
 typedef struct clef_conv_transpose1d_opts {
-	int stride;              /* 0: 1 */
-	int pad;                 /* cut from both ends of y. 0: none */
-	int pad_left, pad_right; /* more cut at one end, on top of pad. 0: no more */
-	int output_pad;          /* added at the end of y, smaller than the stride or the dilation. 0: none */
-	int dilation;            /* 0: 1 */
-	int groups;              /* as in clef_conv2d_opts. 0: 1 */
+	int stride;                 /* 0: 1 */
+	int pad;                    /* cut from both ends of y. 0: none */
+	int pad_left, pad_right;    /* more cut at one end, on top of pad. 0: no more */
+	int output_pad;             /* added at the end of y, smaller than the stride or the dilation. 0: none */
+	int dilation;               /* 0: 1 */
+	int groups;                 /* as in clef_conv2d_opts. 0: 1 */
+	clef_activation activation; /* applied to the result; default none */
 } clef_conv_transpose1d_opts;
 
 /* The same along one dimension: x [n, c, l], w [c, k / groups, r], b [k]; y [n, k, ol] with

@@ -69,6 +69,9 @@ CLEF_API int clef_device_list(clef_device_info *infos, int max);
  *   other text    the first whose name, vendor, platform name or version contains it, in any case ("h200", "pocl")
  * Returns NULL when there is no such device (the message lists those that there are) or when it cannot be used.
  * Close it with clef_device_close().
+ *
+ * A small known product of matrices is computed and checked; an implementation that fails is set aside with a warning
+ * (see clef_log_set()) and the next one is used. One that passed is remembered in the kernel cache.
  */
 CLEF_API clef_device *clef_device_open(const char *which);
 

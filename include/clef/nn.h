@@ -3,7 +3,7 @@
  * Parameters, models and layers (torch.nn), in three ways:
  *
  *   barebones    weights from a clef_params of your own, and operations from ops.h
- *   module       a forward function that is the model: layers ask for their parameters by name (clef_nn_*)
+ *   module       a forward function that is the model: layers ask for their parameters by name (clef_nn_*, layers.h)
  *   sequential   a table of layers
  */
 #ifndef CLEF_NN_H
@@ -11,8 +11,7 @@
 
 #include <stdio.h>
 
-#include <clef/init.h>
-#include <clef/ops.h>
+#include <clef/layers.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -59,9 +58,6 @@ CLEF_API clef_tensor *clef_params_find(const clef_params *params, const char *na
 
 typedef struct clef_model clef_model;
 
-/* What a forward function uses to ask for parameters: valid during the call only. */
-typedef struct clef_module clef_module;
-
 /* A model as a function. x [batch, ...]. It is called once with a batch of one without values when the model is made,
  * to find parameters and shapes: nothing runs on the device then, and clef_item() or clef_read() in it give zeros. It
  * must ask for all its parameters in that call; later ones may take other ways through them. */
@@ -69,10 +65,11 @@ typedef clef_tensor *(*clef_forward_fn)(clef_module *m, clef_tensor *x);
 
 typedef struct clef_model_opts {
 	uint64_t seed;    /* of the initialization */
-	clef_init weight; /* initializer of weights that the layer's options do not name; default: the layer's own. A
-			   * slope of PReLU is none, and clef_nn_parameter() has its own. */
-	clef_init bias;   /* of biases */
+	clef_init weight; /* initializer of the weights of linear, convolution and embedding layers that their options
+			   * do not name; default: the layer's own */
+	clef_init bias;   /* the same of their biases */
 	void *user;       /* for clef_module_user() */
+	clef_dtype dtype; /* of x; default CLEF_FLOAT32. CLEF_INT32 for indices, as clef_embedding() takes */
 } clef_model_opts;
 
 /* A model from a forward function. `input` is the shape of one sample, without the batch: CLEF_SHAPE(1, 28, 28).
@@ -84,11 +81,18 @@ CLEF_API clef_model *clef_model_new(clef_device *dev, clef_forward_fn forward, c
 /* Frees the model and its parameters. NULL is accepted. */
 CLEF_API void clef_model_free(clef_model *model);
 
-/* The output for x [batch, sample...], float32; the sample's shape must be the one that the model was made for. */
+/* The output for x [batch, sample...]; the sample's shape and the type must be those that the model was made for. */
 CLEF_API clef_tensor *clef_model_forward(clef_model *model, clef_tensor *x);
+
+/* Whether batch normalization and dropout train: true when a model has been made. torch.nn.Module.train() and eval().
+ */
+CLEF_API clef_status clef_model_train(clef_model *model, bool training);
 
 /* The model's parameters; they belong to the model. */
 CLEF_API clef_params *clef_model_params(clef_model *model);
+
+/* The state of that name, such as "bn1.running_mean", which belongs to the model, or NULL with a message. */
+CLEF_API clef_tensor *clef_model_buffer(const clef_model *model, const char *name);
 
 /* The shape of one output sample: that of the output without its first dimension. */
 CLEF_API clef_shape clef_model_output(const clef_model *model);
@@ -97,91 +101,58 @@ CLEF_API clef_shape clef_model_output(const clef_model *model);
  * the totals. N is the batch. A parameter counts where it is used first. */
 CLEF_API clef_status clef_model_print(const clef_model *model, FILE *out);
 
-/* ---- layers of a module ----
- *
- * `name` is the layer's, unique in the model unless two calls mean to share parameters; parameters are called
- * NAME.weight and NAME.bias, as in PyTorch's state_dict. Errors name the layer, its kind and the shape of x:
- * ERROR_SHAPE where the parameters of that name have other shapes than this call implies, ERROR_STATE for a name that
- * is new after the model was made. */
-
-typedef struct clef_linear_opts {
-	bool no_bias;
-	clef_init weight; /* default: the model's, else kaiming_uniform with a = sqrt(5), as in torch.nn.Linear */
-	clef_init bias;   /* default: the model's, else U(-1/sqrt(in), 1/sqrt(in)), as in torch.nn.Linear */
-} clef_linear_opts;
-
-/* y = x w^T + b; x [..., in], weight [out, in], bias [out]; y [..., out]. in is taken from x. torch.nn.Linear. */
-CLEF_API clef_tensor *clef_nn_linear(clef_module *m, const char *name, clef_tensor *x, int64_t out,
-				     const clef_linear_opts *opts);
-
-typedef struct clef_prelu_opts {
-	bool per_channel; /* one slope for each channel, dimension 1 of x; default one for all */
-	float slope;      /* start value; default 0.25; -0.0f is a real 0 */
-} clef_prelu_opts;
-
-/* Leaky ReLU with a learned slope, NAME.weight [1] or [channels]. torch.nn.PReLU. */
-CLEF_API clef_tensor *clef_nn_prelu(clef_module *m, const char *name, clef_tensor *x, const clef_prelu_opts *opts);
-
-/* A parameter of any shape, created on the first call, for layers of your own. init NULL: zeros. */
-CLEF_API clef_tensor *clef_nn_parameter(clef_module *m, const char *name, clef_shape shape, const clef_init *init);
-
-/* y = cross-correlation of x [n, channels, h, w] with NAME.weight [out, channels / groups, kernel, kernel], plus
- * NAME.bias [out]. opts as for clef_conv2d(), NULL: all defaults. Initializers: the model's, else those of
- * torch.nn.Conv2d: kaiming_uniform with a = sqrt(5), and U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for the bias. Other kernels
- * than square ones: clef_nn_parameter() and clef_conv2d(). torch.nn.Conv2d. */
-CLEF_API clef_tensor *clef_nn_conv2d(clef_module *m, const char *name, clef_tensor *x, int64_t out, int64_t kernel,
-				     const clef_conv2d_opts *opts);
-
-/* The same with bias=False. */
-CLEF_API clef_tensor *clef_nn_conv2d_no_bias(clef_module *m, const char *name, clef_tensor *x, int64_t out,
-					     int64_t kernel, const clef_conv2d_opts *opts);
-
-/* Normalizes each channel of x [n, channels, ...]: NAME.weight (ones) and NAME.bias (zeros), and the buffers
- * NAME.running_mean and NAME.running_var, all [channels]. Momentum and eps come from opts; whether it trains, from
- * clef_model_train(). torch.nn.BatchNorm1d and BatchNorm2d. */
-CLEF_API clef_tensor *clef_nn_batch_norm(clef_module *m, const char *name, clef_tensor *x,
-					 const clef_batch_norm_opts *opts);
-
-/* clef_dropout() and clef_dropout2d() with the model's own stream of random numbers, and its mode. torch.nn.Dropout. */
-CLEF_API clef_tensor *clef_nn_dropout(clef_module *m, clef_tensor *x, float p);
-CLEF_API clef_tensor *clef_nn_dropout2d(clef_module *m, clef_tensor *x, float p);
-
-/* State that is no parameter, such as running statistics: a leaf of float32 without gradient that the model owns,
- * filled with `start` when the model is made, and left to the forward function from then on. PyTorch: register_buffer.
- */
-CLEF_API clef_tensor *clef_nn_buffer(clef_module *m, const char *name, clef_shape shape, float start);
-
-/* The buffer of that name, or NULL with a message. */
-CLEF_API clef_tensor *clef_model_buffer(const clef_model *model, const char *name);
-
-/* Between these two calls every name of a layer, parameter or buffer is put behind "NAME.": so a function can be used
- * for many blocks, as with submodules in PyTorch. May be nested; names are at most 255 characters in all. */
-CLEF_API void clef_module_enter(clef_module *m, const char *name);
-CLEF_API void clef_module_leave(clef_module *m);
-
-/* Whether batch normalization and dropout train: true when a model has been made. torch.nn.Module.train() and eval().
- */
-CLEF_API clef_status clef_model_train(clef_model *model, bool training);
-
-/* What clef_model_train() said; false while the model is being made. */
-CLEF_API bool clef_module_training(const clef_module *m);
-
-/* clef_model_opts.user. */
-CLEF_API void *clef_module_user(const clef_module *m);
-
 /* ---- sequential ---- */
 
+/* What a row of the table is: a module of torch.nn, and behind it the fields that it takes, of which those in brackets
+ * may be left out. */
 typedef enum clef_layer_kind {
 	CLEF_LAYER_NONE, /* a row of zeros: an error, so that a forgotten row is noticed */
-	CLEF_LINEAR,     /* out */
-	CLEF_CONV2D,     /* out, kernel, stride, pad, groups */
-	CLEF_BATCH_NORM,
-	CLEF_MAX_POOL2D,          /* kernel, stride, pad */
-	CLEF_AVG_POOL2D,          /* kernel, stride, pad */
+
+	CLEF_LINEAR,           /* out [no_bias weight bias] */
+	CLEF_CONV1D,           /* out kernel [stride pad dilation groups no_bias weight bias] */
+	CLEF_CONV2D,           /* the same */
+	CLEF_CONV_TRANSPOSE1D, /* out kernel [stride pad output_pad groups dilation no_bias weight bias] */
+	CLEF_CONV_TRANSPOSE2D, /* the same */
+	CLEF_EMBEDDING,        /* count out [weight]; see clef_model_opts.dtype */
+
+	CLEF_BATCH_NORM,          /* [eps momentum no_affine] */
+	CLEF_LAYER_NORM,          /* [dims eps no_affine no_bias] */
+	CLEF_RMS_NORM,            /* [dims eps no_affine] */
+	CLEF_GROUP_NORM,          /* groups [eps no_affine] */
+	CLEF_INSTANCE_NORM,       /* [eps affine] */
+	CLEF_LOCAL_RESPONSE_NORM, /* size [alpha beta k] */
+	CLEF_DROPOUT,             /* [p]; default 0.5 */
+	CLEF_DROPOUT2D,           /* [p]; default 0.5 */
+
+	CLEF_MAX_POOL1D,          /* kernel [stride pad dilation ceil_mode] */
+	CLEF_MAX_POOL2D,          /* the same */
+	CLEF_AVG_POOL1D,          /* kernel [stride pad ceil_mode exclude_pad] */
+	CLEF_AVG_POOL2D,          /* the same */
+	CLEF_ADAPTIVE_AVG_POOL1D, /* out */
 	CLEF_ADAPTIVE_AVG_POOL2D, /* out: height and width */
-	CLEF_DROPOUT,             /* p; default 0.5 */
+	CLEF_ADAPTIVE_MAX_POOL1D, /* out */
+	CLEF_ADAPTIVE_MAX_POOL2D, /* out: height and width */
+
 	CLEF_FLATTEN,
-	CLEF_PRELU, /* p: start value of the slope */
+	CLEF_UNFLATTEN,         /* out [height width]: [n, out * height * width] to [n, out, height, width] */
+	CLEF_PIXEL_SHUFFLE,     /* factor */
+	CLEF_PIXEL_UNSHUFFLE,   /* factor */
+	CLEF_UPSAMPLE,          /* scale, or out: height and width; [bilinear align_corners] */
+	CLEF_ZERO_PAD1D,        /* pad: on all sides */
+	CLEF_ZERO_PAD2D,        /* the same */
+	CLEF_CONSTANT_PAD1D,    /* pad, p: the value */
+	CLEF_CONSTANT_PAD2D,    /* the same */
+	CLEF_REFLECTION_PAD1D,  /* pad */
+	CLEF_REFLECTION_PAD2D,  /* pad */
+	CLEF_REPLICATION_PAD1D, /* pad */
+	CLEF_REPLICATION_PAD2D, /* pad */
+	CLEF_CIRCULAR_PAD1D,    /* pad */
+	CLEF_CIRCULAR_PAD2D,    /* pad */
+
+	CLEF_SOFTMAX,     /* [dim] */
+	CLEF_LOG_SOFTMAX, /* [dim] */
+	CLEF_PRELU,       /* [p per_channel]: p is the start value of the slope */
+/* [p q] */
 #define CLEF_UNARY0(name, NAME, value, gradient)                             CLEF_##NAME,
 #define CLEF_UNARY1(name, NAME, p, p_default, value, gradient)               CLEF_##NAME,
 #define CLEF_UNARY2(name, NAME, p, p_default, q, q_default, value, gradient) CLEF_##NAME,
@@ -189,16 +160,28 @@ typedef enum clef_layer_kind {
 	CLEF_LAYER_KINDS /* the number of kinds, with NONE */
 } clef_layer_kind;
 
-/* One layer: { CLEF_LINEAR, .out = 256 }, { CLEF_RELU }, { CLEF_LEAKY_RELU, .p = 0.2f }. */
+/* One layer: { CLEF_LINEAR, .out = 256 }, { CLEF_RELU }, { CLEF_LEAKY_RELU, .p = 0.2f }. What is 0 has its default,
+ * which is that of the module's layer or of the operation. */
 typedef struct clef_layer {
 	clef_layer_kind kind;
-	int64_t out;                 /* linear: output features; conv2d: channels; adaptive_avg_pool2d: size */
-	int64_t kernel, stride, pad; /* conv2d and pooling; stride 0: 1, or the kernel for pooling */
-	int64_t groups;              /* conv2d; 0: 1 */
-	float p, q;   /* pointwise: the parameters in the order of pointwise.def; both 0: the defaults there, and with p
-		       * -0.0f a real 0 */
-	bool no_bias; /* linear, conv2d */
-	clef_init weight, bias; /* linear; default: as in clef_linear_opts */
+	int64_t out;             /* features, channels, width of an embedding, or size of the result */
+	int64_t kernel;          /* of convolution and pooling */
+	int64_t stride;          /* 0: 1, or the kernel for pooling */
+	int64_t pad, output_pad; /* on each side; added at the end */
+	int64_t dilation;        /* 0: 1 */
+	int64_t groups;          /* 0: 1 */
+	int64_t count;           /* embedding: rows */
+	int64_t dims;            /* layer_norm, rms_norm: how many of the last dimensions; 0: 1 */
+	int64_t dim;             /* softmax, log_softmax: which dimension; 0: the last */
+	int64_t size;            /* local_response_norm: how many channels */
+	int64_t factor;          /* pixel_shuffle */
+	int64_t height, width;   /* unflatten; 0: no such dimension */
+	double scale;            /* upsample */
+	float eps, momentum, alpha, beta, k;
+	float p, q; /* pointwise: the parameters in the order of pointwise.def; both 0: the defaults there, and with p
+		     * -0.0f a real 0 */
+	bool no_bias, no_affine, affine, per_channel, ceil_mode, exclude_pad, bilinear, align_corners;
+	clef_init weight, bias; /* initializers; default: the model's, else the layer's own */
 } clef_layer;
 
 /* "linear", "flatten", "relu", ...; "layer?" for a value that is none. */
@@ -206,16 +189,18 @@ CLEF_API const char *clef_layer_name(clef_layer_kind kind);
 
 /* A model that applies the layers in order. Their names are "0", "1", ... as in torch.nn.Sequential; the table is
  * copied. A linear layer works on the last dimension, so an image needs a CLEF_FLATTEN before it. A field that its
- * layer does not take is an error, which names the layer by its index. */
+ * layer does not take is an error, which names the layer by its index. A linear layer, convolution or batch
+ * normalization and the pointwise layer behind it run as one operation where that can be (see activation.h). */
 CLEF_API clef_model *clef_sequential_new(clef_device *dev, const clef_layer *layers, int count, clef_shape input,
 					 const clef_model_opts *opts);
 
 /*
  * Reads "flatten linear(256) relu linear(10)": layers in order, separated by blanks, commas or "->", each with its
- * numbers in parentheses where it takes some: leaky_relu(0.2), hardtanh(-2, 2), linear(256, no_bias). A number may
- * be given by its name in clef_layer or pointwise.def, softplus(threshold=10); those left out have their defaults. On
- * success *layers is an array of *count layers: free it with free(). ERROR_INVALID names the word, its position and
- * what was allowed; then *layers is NULL.
+ * values in parentheses where it takes some: leaky_relu(0.2), hardtanh(-2, 2), linear(256, no_bias). They come in the
+ * order that clef_layer_kind tells; a number may also be given by its name there or in pointwise.def,
+ * softplus(threshold=10), conv2d(8, 3, pad=1), and the start value of prelu is its slope. Those left out have their
+ * defaults. On success *layers is an array of *count layers: free it with free(). ERROR_INVALID names the word, its
+ * position and what was allowed; then *layers is NULL.
  */
 CLEF_API clef_status clef_layers_parse(const char *text, clef_layer **layers, int *count);
 

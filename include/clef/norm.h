@@ -13,6 +13,7 @@
 #ifndef CLEF_NORM_H
 #define CLEF_NORM_H
 
+#include <clef/activation.h>
 #include <clef/tensor.h>
 
 #ifdef __cplusplus
@@ -26,6 +27,7 @@ typedef struct clef_batch_norm_opts {
 	bool keep_running; /* training without the latter: the running statistics are neither read nor written */
 	float momentum;    /* the batch's share in the new running statistics, up to 1; default 0.1 */
 	float eps;         /* default 1e-5 */
+	clef_activation activation; /* applied to the result; default none */
 } clef_batch_norm_opts;
 
 /*

@@ -14,6 +14,7 @@
 #ifndef CLEF_OPS_H
 #define CLEF_OPS_H
 
+#include <clef/activation.h>
 #include <clef/conv.h>
 #include <clef/loss.h>
 #include <clef/norm.h>
@@ -54,8 +55,25 @@ CLEF_API clef_tensor *clef_prelu(clef_tensor *x, clef_tensor *w);
 CLEF_API clef_tensor *clef_linear(clef_tensor *x, clef_tensor *w, clef_tensor *b);
 CLEF_API clef_tensor *clef_linear_no_bias(clef_tensor *x, clef_tensor *w);
 
-/* y = a b for matrices, a [m, k], b [k, n], y [m, n]. torch.mm. */
+/* y = activation(x w^T + b): clef_activate() of clef_linear(), in one kernel and keeping y alone where the activation
+ * allows it (activation.h). */
+CLEF_API clef_tensor *clef_linear_act(clef_tensor *x, clef_tensor *w, clef_tensor *b, clef_activation activation);
+CLEF_API clef_tensor *clef_linear_act_no_bias(clef_tensor *x, clef_tensor *w, clef_activation activation);
+
+/*
+ * y = a b: products of matrices, a [..., m, k], b [..., k, n], y [..., m, n]. The dimensions before the last two are
+ * those of a batch and broadcast as in clef_add(): aligned at the end, equal or 1. A tensor of one dimension is a row
+ * as a and a column as b, and y does not have that dimension: [k] and [k] give a scalar, [..., m, k] and [k] give
+ * [..., m], and [k] and [..., k, n] give [..., n]. Repeated operands are not copied, and their gradients are summed
+ * over the batch. With k = 0 all of y is 0. A tensor without dimensions is CLEF_ERROR_SHAPE. torch.matmul, torch.bmm,
+ * torch.mm, torch.mv, torch.dot.
+ */
 CLEF_API clef_tensor *clef_matmul(clef_tensor *a, clef_tensor *b);
+
+/* y = op(a) op(b), where op exchanges the last two dimensions if trans_a, or trans_b, is true: without a copy. With
+ * trans_a a is [..., k, m], with trans_b b is [..., n, k]; either then has two dimensions at least. torch.matmul of
+ * a.mT and b.mT. */
+CLEF_API clef_tensor *clef_matmul_trans(clef_tensor *a, bool trans_a, clef_tensor *b, bool trans_b);
 
 /* ---- shape: no copy, the result shares the memory of x ---- */
 

@@ -130,12 +130,33 @@ const clef_init *clef__layer_init(const clef_init *own, const clef_init *model, 
 	return model->kind != CLEF_INIT_DEFAULT ? model : preset;
 }
 
-static clef_tensor *linear(clef_module *m, const char *name, clef_tensor *x, int64_t out, const clef_linear_opts *opts)
+/* torch.nn.Linear and the convolutions begin alike: fan_in is the size of one slice of the weight. */
+bool clef__layer_weights(clef_module *m, const char *name, const clef__weighted *layer, clef_shape shape,
+			 clef_tensor *w[2])
 {
 	const clef_model_opts *model = &m->model->opts;
 	clef_init weight = { .kind = CLEF_INIT_KAIMING_UNIFORM, .kaiming = { .a = sqrtf(5.0f) } };
 	clef_init bias = { .kind = CLEF_INIT_UNIFORM };
-	clef_tensor *w, *b;
+
+	w[0] = clef__layer_parameter(m, name, "weight", shape,
+				     clef__layer_init(&layer->weight, &model->weight, &weight));
+	if (!w[0])
+		return false;
+	if (layer->no_bias)
+		return !clef__layer_begin(m, name);
+	bias.q = (float)(1.0 / sqrt((double)(w[0]->numel / shape.dim[0])));
+	bias.p = -bias.q;
+	w[1] = clef__layer_parameter(m, name, "bias", CLEF_SHAPE(layer->out),
+				     clef__layer_init(&layer->bias, &model->bias, &bias));
+	return w[1] && !clef__layer_begin(m, name);
+}
+
+static clef_tensor *linear(clef_module *m, const char *name, clef_tensor *x, int64_t out, const clef_linear_opts *opts)
+{
+	const clef__weighted layer = {
+		.out = out, .no_bias = opts->no_bias, .weight = opts->weight, .bias = opts->bias
+	};
+	clef_tensor *w[2];
 	int64_t in;
 
 	if (out < 1 || out > INT32_MAX)
@@ -145,16 +166,11 @@ static clef_tensor *linear(clef_module *m, const char *name, clef_tensor *x, int
 	in = x->shape.dim[x->shape.ndim - 1];
 	if (in < 1)
 		return clef__fail_null(CLEF_ERROR_SHAPE, "the last dimension of x must be 1 or more");
-	bias.q = (float)(1.0 / sqrt((double)in));
-	bias.p = -bias.q;
-	w = clef__layer_parameter(m, name, "weight", CLEF_SHAPE(out, in),
-				  clef__layer_init(&opts->weight, &model->weight, &weight));
-	if (!w)
+	if (!clef__layer_weights(m, name, &layer, CLEF_SHAPE(out, in), w))
 		return NULL;
 	if (opts->no_bias)
-		return clef__layer_begin(m, name) ? NULL : clef_linear_no_bias(x, w);
-	b = clef__layer_parameter(m, name, "bias", CLEF_SHAPE(out), clef__layer_init(&opts->bias, &model->bias, &bias));
-	return !b || clef__layer_begin(m, name) ? NULL : clef_linear(x, w, b);
+		return clef_linear_act_no_bias(x, w[0], opts->activation);
+	return clef_linear_act(x, w[0], w[1], opts->activation);
 }
 
 clef_tensor *clef_nn_linear(clef_module *m, const char *name, clef_tensor *x, int64_t out, const clef_linear_opts *opts)
@@ -190,6 +206,62 @@ clef_tensor *clef_nn_prelu(clef_module *m, const char *name, clef_tensor *x, con
 	if (!name)
 		return NULL;
 	return clef__layer_end(m, name, "prelu", x, prelu(m, name, x, opts ? opts : &defaults));
+}
+
+static clef_tensor *embedding(clef_module *m, const char *name, clef_tensor *index, clef_shape shape,
+			      const clef_init *own, const clef_embedding_opts *opts)
+{
+	const clef_init normal = { .kind = CLEF_INIT_NORMAL };
+	clef_params *params = m->model->params;
+	int known = params->count;
+	int64_t row = opts && opts->has_padding ? opts->padding_idx : -1;
+	clef_tensor *w;
+
+	if (shape.dim[0] < 1 || shape.dim[1] < 1)
+		return clef__fail_null(CLEF_ERROR_INVALID, "count is %lld and width is %lld, must be 1 or more",
+				       (long long)shape.dim[0], (long long)shape.dim[1]);
+	w = clef__layer_parameter(m, name, "weight", shape, clef__layer_init(own, &m->model->opts.weight, &normal));
+	if (!w || clef__layer_begin(m, name))
+		return NULL;
+	if (params->count > known && opts && opts->has_padding)
+		clef__params_zero_row(params, known, row < 0 ? row + shape.dim[0] : row);
+	return clef_embedding(index, w, opts);
+}
+
+clef_tensor *clef__nn_embedding(clef_module *m, const char *name, clef_tensor *index, int64_t count, int64_t width,
+				const clef_init *weight, const clef_embedding_opts *opts)
+{
+	char full[CLEF__MAX_NAME];
+
+	name = clef__layer_name(m, name, index, "clef_nn_embedding", full);
+	if (!name)
+		return NULL;
+	return clef__layer_end(m, name, "embedding", index,
+			       embedding(m, name, index, CLEF_SHAPE(count, width), weight, opts));
+}
+
+clef_tensor *clef_nn_embedding(clef_module *m, const char *name, clef_tensor *index, int64_t count, int64_t width,
+			       const clef_embedding_opts *opts)
+{
+	return clef__nn_embedding(m, name, index, count, width, &(clef_init){ 0 }, opts);
+}
+
+clef_tensor *clef_nn_dropout(clef_module *m, clef_tensor *x, float p)
+{
+	if (!m || !x) {
+		clef__null_argument("clef_nn_dropout");
+		return NULL;
+	}
+	return clef_dropout(x, p, m->model->training, &m->model->rng);
+}
+
+clef_tensor *clef_nn_dropout2d(clef_module *m, clef_tensor *x, float p)
+{
+	if (!m || !x) {
+		clef__null_argument("clef_nn_dropout2d");
+		return NULL;
+	}
+	return clef_dropout2d(x, p, m->model->training, &m->model->rng);
 }
 
 clef_tensor *clef_nn_parameter(clef_module *m, const char *name, clef_shape shape, const clef_init *init)

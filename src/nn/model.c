@@ -34,7 +34,7 @@ static clef_status trace(clef_model *model, clef_tape *tape)
 
 	for (int i = 0; i < model->input.ndim; i++)
 		shape.dim[i + 1] = model->input.dim[i];
-	x = clef__tape_placeholder(tape, CLEF_FLOAT32, shape);
+	x = clef__tape_placeholder(tape, model->opts.dtype, shape);
 	if (!x)
 		return clef_error_status();
 	clef_error_clear();
@@ -88,6 +88,7 @@ static clef_status copy_layers(clef_model *model, const clef_layer *layers, int 
 clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const clef_layer *layers, int count,
 			    clef_shape input, const clef_model_opts *opts)
 {
+	const char *maker = layers ? "clef_sequential_new" : "clef_model_new";
 	clef_model *model;
 	clef_status s;
 
@@ -96,7 +97,9 @@ clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const cle
 			CLEF_ERROR_SHAPE,
 			"%s: input %s is no shape of a sample: 0 to %d dimensions, none negative, and at "
 			"most 2^31 - 1 elements",
-			layers ? "clef_sequential_new" : "clef_model_new", CLEF__SHAPE_TEXT(input), CLEF_MAX_DIMS - 1);
+			maker, CLEF__SHAPE_TEXT(input), CLEF_MAX_DIMS - 1);
+	if (opts && !clef_dtype_size(opts->dtype))
+		return clef__fail_null(CLEF_ERROR_DTYPE, "%s: dtype %d is none", maker, (int)opts->dtype);
 	model = clef__calloc(1, sizeof(*model), "a model");
 	if (!model)
 		return NULL;
@@ -177,9 +180,9 @@ clef_tensor *clef_model_forward(clef_model *model, clef_tensor *x)
 		return clef__fail_null(CLEF_ERROR_SHAPE,
 				       "clef_model_forward: x is %s, but the model was made for %s, N the batch",
 				       CLEF__SHAPE_TEXT(x->shape), expected(model, text));
-	if (x->dtype != CLEF_FLOAT32)
-		return clef__fail_null(CLEF_ERROR_DTYPE, "clef_model_forward: x is %s, must be float32",
-				       clef_dtype_name(x->dtype));
+	if (x->dtype != model->opts.dtype)
+		return clef__fail_null(CLEF_ERROR_DTYPE, "clef_model_forward: x is %s, must be %s",
+				       clef_dtype_name(x->dtype), clef_dtype_name(model->opts.dtype));
 	return run_forward(model, x);
 }
 

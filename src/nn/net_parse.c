@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Models as text, "flatten linear(256) relu linear(10)": a tokenizer and a loop, driven by the table of layer kinds in
- * net.c, so that a new kind can be written at once. Numbers are copied out of the text before they are converted:
- * strtod() under a locale with decimal commas would read "(-2,2)" as one number.
+ * layer_types.c, so that a new kind can be written at once. Numbers are copied out of the text before they are
+ * converted: strtod() under a locale with decimal commas would read "(-2,2)" as one number.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -164,6 +164,7 @@ static clef_status bad_value(const parser *in, word w, const clef__layer_type *t
 			  w.length, w.start, position(in, w.start), what, usage(type, allowed));
 }
 
+/* A float, or a double where that is what the field is. */
 static const char *set_number(clef_layer *layer, const clef__layer_field *field, const char *text)
 {
 	double d;
@@ -174,24 +175,39 @@ static const char *set_number(clef_layer *layer, const clef__layer_field *field,
 	d = strtod(text, &end);
 	if (end == text || *end || isnan(d))
 		return "a number was expected";
+	if (field->kind != CLEF__FIELD_NUMBER && !(d > 0))
+		return "a number above 0 was expected";
 	if (fabs(d) > (double)FLT_MAX && (isfinite(d) || errno == ERANGE))
 		return "the number does not fit a float";
 	f = (float)d;
-	memcpy((char *)layer + field->offset, &f, sizeof(f));
+	if (field->kind == CLEF__FIELD_POSITIVE && !(f > 0))
+		return "the number does not fit a float";
+	if (field->kind == CLEF__FIELD_SCALE)
+		memcpy((char *)layer + field->offset, &d, sizeof(d));
+	else
+		memcpy((char *)layer + field->offset, &f, sizeof(f));
 	return NULL;
 }
 
 static const char *set_count(clef_layer *layer, const clef__layer_field *field, const char *text)
 {
+	static const struct {
+		int64_t least;
+		const char *expected;
+	} ranges[] = {
+		[CLEF__FIELD_COUNT] = { 1, "a whole number from 1 to 2147483647 was expected" },
+		[CLEF__FIELD_WHOLE] = { 0, "a whole number from 0 to 2147483647 was expected" },
+		[CLEF__FIELD_INTEGER] = { -INT32_MAX, "a whole number other than 0 was expected" },
+	};
 	long long n;
 	int64_t value;
 	char *end;
 
 	errno = 0;
 	n = strtoll(text, &end, 10);
-	if (end == text || *end || errno || n < (field->kind == CLEF__FIELD_COUNT) || n > INT32_MAX)
-		return field->kind == CLEF__FIELD_COUNT ? "a whole number from 1 to 2147483647 was expected"
-							: "a whole number from 0 to 2147483647 was expected";
+	if (end == text || *end || errno || n < ranges[field->kind].least || n > INT32_MAX ||
+	    (!n && field->kind == CLEF__FIELD_INTEGER))
+		return ranges[field->kind].expected;
 	value = n;
 	memcpy((char *)layer + field->offset, &value, sizeof(value));
 	return NULL;
@@ -207,7 +223,7 @@ static clef_status set_field(const parser *in, clef_layer *layer, const clef__la
 		return bad_value(in, value, type, "a number was expected");
 	memcpy(text, value.start, (size_t)value.length);
 	text[value.length] = '\0';
-	if (field->kind != CLEF__FIELD_NUMBER)
+	if (field->kind <= CLEF__FIELD_INTEGER)
 		wrong = set_count(layer, field, text);
 	else
 		wrong = set_number(layer, field, text);
@@ -260,7 +276,7 @@ static clef_status parse_argument(parser *in, clef_layer *layer, const clef__lay
 	return CLEF_OK;
 }
 
-/* Numbers that were not given get their defaults as soon as one was; zeros throughout would all mean defaults. */
+/* p and q that were not given get their defaults as soon as one was; zeros throughout would all mean defaults. */
 static void fill_numbers(clef_layer *layer, const clef__layer_type *type, const bool *seen)
 {
 	bool any = false;

@@ -14,7 +14,8 @@ typedef struct clef__param {
 	char *name;
 	clef_tensor *w;
 	clef_init init;
-	int64_t offset; /* of the first element in values and in grads */
+	int64_t offset;   /* of the first element in values and in grads */
+	int64_t zero_row; /* that starts at 0 whatever init says; -1: none */
 } clef__param;
 
 struct clef_params {
@@ -33,6 +34,9 @@ void clef__params_release(clef_params *params); /* NULL is accepted */
 
 /* The index of the parameter LAYER.PART (part NULL: LAYER), or -1. Looks at index `guess` first. */
 int clef__params_index(const clef_params *params, const char *layer, const char *part, int guess);
+
+/* Before the commit: slice `row` of parameter i's first dimension starts at 0. */
+void clef__params_zero_row(clef_params *params, int i, int64_t row);
 
 /* ---- models ---- */
 
@@ -109,6 +113,31 @@ clef_tensor *clef__layer_parameter(clef_module *m, const char *layer, const char
 /* The layer's own initializer, else the model's, else the one that goes with the kind of layer. */
 const clef_init *clef__layer_init(const clef_init *own, const clef_init *model, const clef_init *preset);
 
+/* What linear layers and convolutions share. */
+typedef struct clef__weighted {
+	int64_t out;
+	clef_shape kernel; /* of a convolution */
+	bool no_bias;
+	clef_init weight, bias;
+} clef__weighted;
+
+/* The parameters of such a layer, w[0] of that shape and, unless it has none, w[1] [out]; then clef__layer_begin().
+ * False, with a message, where that fails. */
+bool clef__layer_weights(clef_module *m, const char *name, const clef__weighted *layer, clef_shape shape,
+			 clef_tensor *w[2]);
+
+/* The layers of layers.h, with initializers. */
+clef_tensor *clef__nn_conv1d(clef_module *m, const char *name, clef_tensor *x, const clef__weighted *layer,
+			     const clef_conv1d_opts *opts);
+clef_tensor *clef__nn_conv2d(clef_module *m, const char *name, clef_tensor *x, const clef__weighted *layer,
+			     const clef_conv2d_opts *opts);
+clef_tensor *clef__nn_conv_transpose1d(clef_module *m, const char *name, clef_tensor *x, const clef__weighted *layer,
+				       const clef_conv_transpose1d_opts *opts);
+clef_tensor *clef__nn_conv_transpose2d(clef_module *m, const char *name, clef_tensor *x, const clef__weighted *layer,
+				       const clef_conv_transpose2d_opts *opts);
+clef_tensor *clef__nn_embedding(clef_module *m, const char *name, clef_tensor *index, int64_t count, int64_t width,
+				const clef_init *weight, const clef_embedding_opts *opts);
+
 /* Around the operations of a layer. The first makes them one row of clef_model_print(). The second returns y; if that
  * is NULL, it puts the layer's name and kind and the shape of x in front of the message. */
 clef_status clef__layer_begin(clef_module *m, const char *name);
@@ -120,10 +149,13 @@ bool clef__left_out(float value);
 /* ---- kinds of layers: what sequential models and model strings know ---- */
 
 typedef enum clef__field_kind {
-	CLEF__FIELD_COUNT,  /* int64_t, 1 or more; required */
-	CLEF__FIELD_WHOLE,  /* int64_t, 0 or more; 0 if left out */
-	CLEF__FIELD_NUMBER, /* float */
-	CLEF__FIELD_FLAG,   /* bool */
+	CLEF__FIELD_COUNT,    /* int64_t, 1 or more; required */
+	CLEF__FIELD_WHOLE,    /* int64_t, 0 or more; 0 if left out */
+	CLEF__FIELD_INTEGER,  /* int64_t but 0, which is left out */
+	CLEF__FIELD_NUMBER,   /* float, p or q of clef_layer */
+	CLEF__FIELD_POSITIVE, /* float above 0; 0 if left out */
+	CLEF__FIELD_SCALE,    /* double above 0; 0 if left out */
+	CLEF__FIELD_FLAG,     /* bool */
 } clef__field_kind;
 
 /* A field of clef_layer that a kind takes. */
@@ -134,18 +166,25 @@ typedef struct clef__layer_field {
 	float preset; /* default of a number */
 } clef__layer_field;
 
-#define CLEF__LAYER_FIELDS 7
+#define CLEF__LAYER_FIELDS 8
+
+/* Applies a layer. `act` goes on top if its row says that it fuses, and is none otherwise. */
+typedef clef_tensor *(*clef__layer_fn)(clef_module *m, const char *name, clef_tensor *x, const clef_layer *layer,
+				       clef_activation act);
 
 typedef struct clef__layer_type {
 	const char *name;
-	/* One of the two. */
-	clef_tensor *(*apply)(clef_module *m, const char *name, clef_tensor *x, const clef_layer *layer);
-	clef_tensor *(*pointwise)(clef_tensor *x, float p, float q);
-	bool inits; /* takes weight and bias */
+	clef__layer_fn apply;
+	clef_activation_kind activation; /* of a pointwise layer, else CLEF_ACT_NONE */
+	bool fuses;                      /* a pointwise layer behind it may run in it */
+	bool takes_weight, takes_bias;   /* initializers */
 	clef__layer_field field[CLEF__LAYER_FIELDS];
 } clef__layer_type;
 
 /* NULL for a value that is no kind. */
 const clef__layer_type *clef__layer_type_of(clef_layer_kind kind);
+
+/* The activation that a pointwise layer is. */
+clef_activation clef__layer_activation(const clef_layer *layer);
 
 #endif

@@ -123,6 +123,7 @@ clef_tensor *clef_params_add(clef_params *params, const char *name, clef_shape s
 		param->init = *init;
 	else
 		param->init = (clef_init){ .kind = CLEF_INIT_CONSTANT };
+	param->zero_row = -1;
 	param->w->asked_grad = true;
 	param->w->requires_grad = true;
 	param->offset = params->size;
@@ -130,6 +131,11 @@ clef_tensor *clef_params_add(clef_params *params, const char *name, clef_shape s
 	params->numel += param->w->numel;
 	params->size += (param->w->numel + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 	return param->w;
+}
+
+void clef__params_zero_row(clef_params *params, int i, int64_t row)
+{
+	params->list[i].zero_row = row;
 }
 
 /* A zero-filled leaf as large as the set. */
@@ -173,6 +179,18 @@ static void detach_all(clef_params *params)
 	params->grads = NULL;
 }
 
+static clef_status zero_row(const clef__param *param)
+{
+	const clef_tensor *w = param->w;
+	int64_t length = w->numel / w->shape.dim[0];
+	clef_tensor *row = clef__tensor_view(w->dev, CLEF_FLOAT32, CLEF_SHAPE(length), w->buffer,
+					     w->offset + (size_t)(param->zero_row * length));
+	clef_status s = row ? clef_fill(row, 0.0) : clef_error_status();
+
+	clef_tensor_free(row);
+	return s;
+}
+
 /* Parameter i always gets draw i, so that a constant one among them does not change the values of the others. */
 static clef_status initialize(const clef_params *params, int i, clef_rng rng)
 {
@@ -181,6 +199,8 @@ static clef_status initialize(const clef_params *params, int i, clef_rng rng)
 
 	rng.counter += (uint64_t)i;
 	s = clef_init_apply(param->w, &param->init, &rng);
+	if (!s && param->zero_row >= 0)
+		s = zero_row(param);
 	if (s)
 		return clef__fail(s, "clef_params_commit: parameter \"%s\" %s: %s", param->name,
 				  CLEF__SHAPE_TEXT(param->w->shape), clef_error());

@@ -18,7 +18,7 @@ static clef__norm view(const clef__node *n)
 {
 	const clef_batch_norm_opts *opts = n->opts;
 	const clef_tensor *x = n->x[0];
-	clef__norm v = { .given = !opts->training, .eps = opts->eps };
+	clef__norm v = { .given = !opts->training, .eps = opts->eps, .activation = opts->activation };
 
 	if (n->inputs > 3) {
 		v.w = n->x[1];
@@ -75,7 +75,7 @@ static clef_status take_running(const clef__node *n, const clef__norm *v)
 {
 	return clef__launch(n->y->dev,
 			    &(clef__launch_opts){
-				    .program = "norm",
+				    .program = "norm_stats",
 				    .kernel = "norm_given",
 				    .global = { (size_t)v->channels },
 				    .args = { CLEF__TENSOR(n->x[running(n)]), CLEF__TENSOR(n->x[running(n) + 1]),
@@ -89,7 +89,7 @@ static clef_status update_running(const clef__node *n, const clef__norm *v)
 
 	return clef__launch(n->y->dev,
 			    &(clef__launch_opts){
-				    .program = "norm",
+				    .program = "norm_stats",
 				    .kernel = "norm_running",
 				    .global = { (size_t)v->channels },
 				    .args = { CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(n->x[running(n)]),
@@ -135,7 +135,12 @@ static clef_tensor *apply(clef_tensor *const *x, int inputs, const clef_batch_no
 		opts.eps = 1e-5f;
 	if (opts.momentum == 0)
 		opts.momentum = 0.1f;
-	return clef__apply(&batch_norm, x, inputs, &opts, sizeof(opts));
+	if (clef__activation_fuses(opts.activation)) {
+		opts.activation = clef__activation_resolve(opts.activation);
+		return clef__apply(&batch_norm, x, inputs, &opts, sizeof(opts));
+	}
+	opts.activation = (clef_activation){ CLEF_ACT_NONE };
+	return clef_activate(clef__apply(&batch_norm, x, inputs, &opts, sizeof(opts)), given->activation);
 }
 
 clef_tensor *clef_batch_norm(clef_tensor *x, clef_tensor *w, clef_tensor *b, clef_tensor *running_mean,

@@ -28,11 +28,6 @@ int clef__conv_span(const clef_device *dev)
 	return clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU ? 16 : 1;
 }
 
-const char *clef__conv_defines(const clef_device *dev)
-{
-	return clef__conv_span(dev) > 1 ? "#define SPAN 16\n" : "#define SPAN 1\n";
-}
-
 /* ---- choice ---- */
 
 clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *o)
@@ -122,6 +117,9 @@ static clef_status pad_backward(const clef__node *n, const clef_tensor *dy, floa
 clef_tensor *clef__conv_apply(const clef__op *op, clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias,
 			      const clef__conv_opts *opts, const clef__conv_field *fields, int count)
 {
+	clef_tensor *inputs[] = { x, w, b };
+	clef__conv_opts own = *opts;
+
 	if (!x || !w || (has_bias && !b)) {
 		clef__null_argument(op->name);
 		return NULL;
@@ -130,12 +128,33 @@ clef_tensor *clef__conv_apply(const clef__op *op, clef_tensor *x, clef_tensor *w
 		if (fields[i].value < 0)
 			return clef__fail_null(CLEF_ERROR_INVALID, "%s: %s is %d: it must not be negative", op->name,
 					       fields[i].name, fields[i].value);
-	return clef__apply(op, (clef_tensor *[]){ x, w, b }, has_bias ? 3 : 2, opts, sizeof(*opts));
+	if (clef__activation_fuses(own.activation)) {
+		own.activation = clef__activation_resolve(own.activation);
+		return clef__apply(op, inputs, has_bias ? 3 : 2, &own, sizeof(own));
+	}
+	own.activation = (clef_activation){ CLEF_ACT_NONE };
+	return clef_activate(clef__apply(op, inputs, has_bias ? 3 : 2, &own, sizeof(own)), opts->activation);
 }
 
-static const clef_tensor *bias_of(const clef__node *n)
+static clef__conv_epilogue epilogue(const clef__node *n)
 {
-	return n->inputs > 2 ? n->x[2] : NULL;
+	const clef__conv_opts *o = n->opts;
+
+	return (clef__conv_epilogue){ n->inputs > 2 ? n->x[2] : NULL, o->activation };
+}
+
+/* The gradient to what is activated: a scratch tensor, or dy as it is. */
+static clef_status activation_backward(const clef__node *n, const clef_tensor *dy, clef_tensor **scratch,
+				       const clef_tensor **dz)
+{
+	const clef__conv_opts *o = n->opts;
+
+	*scratch = NULL;
+	*dz = dy;
+	if (!o->activation.kind)
+		return CLEF_OK;
+	*dz = *scratch = clef__scratch(n, CLEF_FLOAT32, dy->shape);
+	return *scratch ? clef__activation_backward(n, o->activation, dy, *scratch) : clef_error_status();
 }
 
 static clef_status bias_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
@@ -150,12 +169,13 @@ static clef_status bias_backward(const clef__node *n, const clef_tensor *dy, con
 clef_status clef__conv_forward(const clef__node *n)
 {
 	const clef__conv_opts *o = n->opts;
+	const clef__conv_epilogue e = epilogue(n);
 	clef_tensor *padded = pads(o) ? pad(n, n->x[0]) : NULL;
 	clef_status status;
 
 	if (pads(o) && !padded)
 		return clef_error_status();
-	status = o->impl->forward(n, &o->g, padded ? padded : n->x[0], n->x[1], bias_of(n), 0, n->y);
+	status = o->impl->forward(n, &o->g, padded ? padded : n->x[0], n->x[1], &e, 0, n->y);
 	clef__scratch_free(padded);
 	return status;
 }
@@ -193,13 +213,18 @@ static clef_status weights_backward(const clef__node *n, const clef_tensor *dy, 
 
 clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
-	clef_status status = CLEF_OK;
+	clef_tensor *scratch;
+	const clef_tensor *dz;
+	clef_status status = activation_backward(n, dy, &scratch, &dz);
 
-	if (dx[0].dx)
-		status = images_backward(n, dy, &dx[0]);
+	if (!status && dx[0].dx)
+		status = images_backward(n, dz, &dx[0]);
 	if (!status && dx[1].dx)
-		status = weights_backward(n, dy, &dx[1]);
-	return status ? status : bias_backward(n, dy, dx);
+		status = weights_backward(n, dz, &dx[1]);
+	if (!status)
+		status = bias_backward(n, dz, dx);
+	clef__scratch_free(scratch);
+	return status;
 }
 
 /* ---- transposed: what was the gradient is the result, and the other way round ---- */
@@ -207,18 +232,24 @@ clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, cons
 clef_status clef__conv_transpose_forward(const clef__node *n)
 {
 	const clef__conv_opts *o = n->opts;
+	const clef__conv_epilogue e = epilogue(n);
 
-	return o->impl->backward_data(n, &o->g, n->x[0], n->x[1], bias_of(n), 0, n->y);
+	return o->impl->backward_data(n, &o->g, n->x[0], n->x[1], &e, 0, n->y);
 }
 
 clef_status clef__conv_transpose_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef__conv_opts *o = n->opts;
-	clef_status status = CLEF_OK;
+	clef_tensor *scratch;
+	const clef_tensor *dz;
+	clef_status status = activation_backward(n, dy, &scratch, &dz);
 
-	if (dx[0].dx)
-		status = o->impl->forward(n, &o->g, dy, n->x[1], NULL, dx[0].beta, dx[0].dx);
+	if (!status && dx[0].dx)
+		status = o->impl->forward(n, &o->g, dz, n->x[1], NULL, dx[0].beta, dx[0].dx);
 	if (!status && dx[1].dx)
-		status = o->impl->backward_weights(n, &o->g, dy, n->x[0], dx[1].beta, dx[1].dx);
-	return status ? status : bias_backward(n, dy, dx);
+		status = o->impl->backward_weights(n, &o->g, dz, n->x[0], dx[1].beta, dx[1].dx);
+	if (!status)
+		status = bias_backward(n, dz, dx);
+	clef__scratch_free(scratch);
+	return status;
 }

@@ -20,6 +20,7 @@ static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool h
 		.after = { 0, (int64_t)o.pad + o.pad_right },
 		.dilation = { 1, CLEF__MAX(o.dilation, 1) },
 		.groups = CLEF__MAX(o.groups, 1),
+		.activation = o.activation,
 		.mode = o.pad_mode,
 	};
 
@@ -53,6 +54,7 @@ static clef_tensor *apply_transposed(clef_tensor *x, clef_tensor *w, clef_tensor
 		.dilation = { 1, CLEF__MAX(o.dilation, 1) },
 		.output_pad = { 0, o.output_pad },
 		.groups = CLEF__MAX(o.groups, 1),
+		.activation = o.activation,
 	};
 
 	return clef__conv_apply(&conv_transpose1d, x, w, b, has_bias, &all, fields, CLEF_COUNT(fields));

@@ -22,6 +22,7 @@ static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool h
 		.after = { pad + o.pad_bottom, pad_w + o.pad_right },
 		.dilation = { dilation, o.dilation_w ? o.dilation_w : dilation },
 		.groups = CLEF__MAX(o.groups, 1),
+		.activation = o.activation,
 		.mode = o.pad_mode,
 	};
 

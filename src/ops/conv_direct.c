@@ -34,14 +34,15 @@ static double bytes(const clef__conv *g)
 }
 
 static clef_status forward(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
-			   const clef_tensor *bias, float beta, const clef_tensor *y)
+			   const clef__conv_epilogue *given, float beta, const clef_tensor *y)
 {
 	int items = g->n * g->k * g->oh * divide_up(g->ow, clef__conv_span(y->dev));
-	const clef_tensor *b = bias ? bias : w;
+	const clef__conv_epilogue e = given ? *given : (clef__conv_epilogue){ NULL };
+	const clef_tensor *b = e.bias ? e.bias : w;
 
 	return clef__launch(y->dev, &(clef__launch_opts){
 					    .program = "conv_direct",
-					    .defines = clef__conv_defines(y->dev),
+					    .defines = clef__activation_defines(e.activation),
 					    .kernel = "conv_direct_forward",
 					    .label = n->op->name,
 					    .global = { (size_t)items },
@@ -49,28 +50,31 @@ static clef_status forward(const clef__node *n, const clef__conv *g, const clef_
 					    .bytes = bytes(g),
 					    .flops = flops(g),
 					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(w), CLEF__TENSOR(b),
-						      CLEF__INT(bias != NULL), CLEF__TENSOR(y), CLEF__FLOAT(beta),
+						      CLEF__INT(e.bias != NULL), CLEF__TENSOR(y), CLEF__FLOAT(beta),
+						      CLEF__FLOAT(e.activation.p), CLEF__FLOAT(e.activation.q),
 						      clef__conv_size(g), clef__conv_step(g), CLEF__INT(items) },
 				    });
 }
 
 static clef_status backward_data(const clef__node *n, const clef__conv *g, const clef_tensor *y, const clef_tensor *w,
-				 const clef_tensor *bias, float beta, const clef_tensor *x)
+				 const clef__conv_epilogue *given, float beta, const clef_tensor *x)
 {
 	int items = g->n * g->c * g->h * divide_up(g->w, clef__conv_span(x->dev));
-	const clef_tensor *b = bias ? bias : w;
+	const clef__conv_epilogue e = given ? *given : (clef__conv_epilogue){ NULL };
+	const clef_tensor *b = e.bias ? e.bias : w;
 
 	(void)n;
 	return clef__launch(x->dev, &(clef__launch_opts){
 					    .program = "conv_direct",
-					    .defines = clef__conv_defines(x->dev),
+					    .defines = clef__activation_defines(e.activation),
 					    .kernel = "conv_direct_backward_data",
 					    .global = { (size_t)items },
 					    .long_items = true,
 					    .bytes = bytes(g),
 					    .flops = flops(g),
 					    .args = { CLEF__TENSOR(y), CLEF__TENSOR(w), CLEF__TENSOR(b),
-						      CLEF__INT(bias != NULL), CLEF__TENSOR(x), CLEF__FLOAT(beta),
+						      CLEF__INT(e.bias != NULL), CLEF__TENSOR(x), CLEF__FLOAT(beta),
+						      CLEF__FLOAT(e.activation.p), CLEF__FLOAT(e.activation.q),
 						      clef__conv_size(g), clef__conv_step(g), CLEF__INT(items) },
 				    });
 }
@@ -94,7 +98,6 @@ static clef_status backward_weights(const clef__node *n, const clef__conv *g, co
 		return clef_error_status();
 	status = clef__launch(w->dev, &(clef__launch_opts){
 					      .program = "conv_direct",
-					      .defines = clef__conv_defines(w->dev),
 					      .kernel = "conv_direct_backward_weights",
 					      .global = { (size_t)part->numel },
 					      .long_items = true,

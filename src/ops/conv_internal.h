@@ -9,7 +9,7 @@
 
 #include <clef/conv.h>
 
-#include "tape.h"
+#include "activation_internal.h"
 
 /* x [n][c][h][w], weights [k][c / groups][r][s], y [n][k][oh][ow]. y may have fewer rows and columns than x allows. */
 typedef struct clef__conv {
@@ -20,17 +20,24 @@ typedef struct clef__conv {
 	int groups;
 } clef__conv;
 
+/* What a result goes through where it is stored. */
+typedef struct clef__conv_epilogue {
+	const clef_tensor *bias;    /* a value for each of its channels, or NULL */
+	clef_activation activation; /* resolved; it fuses */
+} clef__conv_epilogue;
+
 /* A way to compute them. Tensors give memory only: their shapes may be others of the same size. */
 typedef struct clef__conv_impl {
 	const char *name;
 	/* Where it is right, and a good choice compared with those behind it in the list. */
 	bool (*fits)(const clef_device *dev, const clef__conv *g);
-	/* y = beta y + conv(x, w), plus the bias [k] unless it is NULL, which goes with beta 0 only. */
+	/* y = beta y + conv(x, w); or, with an epilogue, y = activation(conv(x, w) + bias), and beta is 0. */
 	clef_status (*forward)(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
-			       const clef_tensor *bias, float beta, const clef_tensor *y);
-	/* x = beta x + what y contributes to it, plus the bias [c] in the same way. */
+			       const clef__conv_epilogue *e, float beta, const clef_tensor *y);
+	/* x = beta x + what y contributes to it; the epilogue is as above. */
 	clef_status (*backward_data)(const clef__node *n, const clef__conv *g, const clef_tensor *y,
-				     const clef_tensor *w, const clef_tensor *bias, float beta, const clef_tensor *x);
+				     const clef_tensor *w, const clef__conv_epilogue *e, float beta,
+				     const clef_tensor *x);
 	clef_status (*backward_weights)(const clef__node *n, const clef__conv *g, const clef_tensor *x,
 					const clef_tensor *y, float beta, clef_tensor *w);
 } clef__conv_impl;
@@ -41,9 +48,7 @@ extern const clef__conv_impl clef__conv_im2col, clef__conv_direct;
 clef__arg clef__conv_size(const clef__conv *g);
 clef__arg clef__conv_step(const clef__conv *g);
 
-/* A CPU's vectors want several neighbours in one work-item, a GPU's caches want them in several. The first gives the
- * macro SPAN for a kernel, the second its value. */
-const char *clef__conv_defines(const clef_device *dev);
+/* A CPU's vectors want several neighbours in one work-item, a GPU's caches want them in several. */
 int clef__conv_span(const clef_device *dev);
 
 /* ---- the operations ---- */
@@ -53,6 +58,7 @@ typedef struct clef__conv_opts {
 	int dims; /* of an image: 1 or 2 */
 	int64_t stride[2], before[2], after[2], dilation[2], output_pad[2], groups;
 	clef_pad_mode mode;
+	clef_activation activation;
 	/* Found by infer(). The geometry is that of images which are already padded, unless the mode is zeros. */
 	clef__conv g;
 	const clef__conv_impl *impl;

@@ -35,6 +35,7 @@ static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool h
 		.dilation = { dilation, o.dilation_w ? o.dilation_w : dilation },
 		.output_pad = { more + o.output_pad_h, more + o.output_pad_w },
 		.groups = CLEF__MAX(o.groups, 1),
+		.activation = o.activation,
 	};
 
 	return clef__conv_apply(&conv_transpose2d, x, w, b, has_bias, &all, fields, CLEF_COUNT(fields));

@@ -91,27 +91,32 @@ static clef_status product(const clef__conv *g, const matrix *a, bool trans_a, c
 
 /* ---- kernels ---- */
 
+static const clef__conv_epilogue none;
+
 /* Of so many pixels in memory, those for one work-item. */
 static int pixel_span(const clef_device *dev, int pixels)
 {
 	return clef__conv_span(dev) > 1 ? CLEF__MIN(pixels, 1024) : 1;
 }
 
-/* y [images][planes][pixels] = the bias [planes] */
-static clef_status fill_bias(const clef_tensor *bias, int images, int planes, int pixels, const clef_tensor *y)
+/* y [images][planes][pixels] through the epilogue, in place */
+static clef_status finish(const clef__conv_epilogue *e, int images, int planes, int pixels, const clef_tensor *y)
 {
 	int span = pixel_span(y->dev, pixels), items = images * planes * divide_up(pixels, span);
+	const clef_tensor *b = e->bias ? e->bias : y;
 
-	return clef__launch(y->dev, &(clef__launch_opts){
-					    .program = "im2col",
-					    .defines = clef__conv_defines(y->dev),
-					    .kernel = "fill_planes",
-					    .label = "conv bias",
-					    .global = { (size_t)items },
-					    .bytes = 4.0 * (double)y->numel,
-					    .args = { CLEF__TENSOR(bias), CLEF__TENSOR(y), CLEF__INT(planes),
-						      CLEF__INT(pixels), CLEF__INT(span), CLEF__INT(items) },
-				    });
+	return clef__launch(y->dev,
+			    &(clef__launch_opts){
+				    .program = "im2col",
+				    .defines = clef__activation_defines(e->activation),
+				    .kernel = "finish_planes",
+				    .label = "conv epilogue",
+				    .global = { (size_t)items },
+				    .bytes = 8.0 * (double)y->numel,
+				    .args = { CLEF__TENSOR(b), CLEF__INT(e->bias != NULL), CLEF__TENSOR(y),
+					      CLEF__FLOAT(e->activation.p), CLEF__FLOAT(e->activation.q),
+					      CLEF__INT(planes), CLEF__INT(pixels), CLEF__INT(span), CLEF__INT(items) },
+			    });
 }
 
 static clef_status im2col(const clef__conv *g, const clef_tensor *x, int first, int images, const clef_tensor *col)
@@ -122,7 +127,6 @@ static clef_status im2col(const clef__conv *g, const clef_tensor *x, int first, 
 	return clef__launch(x->dev,
 			    &(clef__launch_opts){
 				    .program = "im2col",
-				    .defines = clef__conv_defines(x->dev),
 				    .kernel = "im2col",
 				    .global = { (size_t)items },
 				    .bytes = 4.0 * ((double)rows * g->ow + (double)images * g->c * g->h * g->w),
@@ -133,48 +137,50 @@ static clef_status im2col(const clef__conv *g, const clef_tensor *x, int first, 
 			    });
 }
 
-static clef_status col2im(const clef__conv *g, const clef_tensor *col, const clef_tensor *bias, float beta, int first,
-			  int images, const clef_tensor *x)
+static clef_status col2im(const clef__conv *g, const clef_tensor *col, const clef__conv_epilogue *e, float beta,
+			  int first, int images, const clef_tensor *x)
 {
 	int items = images * g->c * g->h * divide_up(g->w, clef__conv_span(x->dev));
 	size_t image = (size_t)g->c * (size_t)g->h * (size_t)g->w;
-	const clef_tensor *b = bias ? bias : col;
+	const clef_tensor *b = e->bias ? e->bias : col;
 
 	return clef__launch(
 		x->dev, &(clef__launch_opts){
 				.program = "im2col",
-				.defines = clef__conv_defines(x->dev),
+				.defines = clef__activation_defines(e->activation),
 				.kernel = "col2im",
 				.global = { (size_t)items },
 				.long_items = true,
 				.bytes = 4.0 * ((double)images * g->c * g->r * g->s * g->oh * g->ow +
 						(double)images * (double)image),
-				.args = { CLEF__TENSOR(col), CLEF__TENSOR(b), CLEF__INT(bias != NULL),
+				.args = { CLEF__TENSOR(col), CLEF__TENSOR(b), CLEF__INT(e->bias != NULL),
 					  CLEF__BUFFER(x->buffer, x->offset + (size_t)first * image), CLEF__FLOAT(beta),
+					  CLEF__FLOAT(e->activation.p), CLEF__FLOAT(e->activation.q),
 					  clef__conv_size(g), clef__conv_step(g), CLEF__INT(images), CLEF__INT(items) },
 			});
 }
 
-/* to [b][a][pixels] = beta to + from [a][b][pixels] + the bias [a] */
-static clef_status swap_planes(const clef_tensor *from, size_t from_offset, const clef_tensor *bias, float beta, int a,
-			       int b, int pixels, const clef_tensor *to, size_t to_offset)
+/* to [b][a][pixels] = beta to + from [a][b][pixels], through the epilogue with a bias [a] */
+static clef_status swap_planes(const clef_tensor *from, size_t from_offset, const clef__conv_epilogue *e, float beta,
+			       int a, int b, int pixels, const clef_tensor *to, size_t to_offset)
 {
 	int span = pixel_span(to->dev, pixels), items = a * b * divide_up(pixels, span);
-	const clef_tensor *add = bias ? bias : from;
+	const clef_tensor *add = e->bias ? e->bias : from;
 
-	return clef__launch(to->dev,
-			    &(clef__launch_opts){
-				    .program = "im2col",
-				    .defines = clef__conv_defines(to->dev),
-				    .kernel = "swap_planes",
-				    .label = "conv reorder",
-				    .global = { (size_t)items },
-				    .bytes = 8.0 * a * b * pixels,
-				    .args = { CLEF__BUFFER(from->buffer, from->offset + from_offset), CLEF__TENSOR(add),
-					      CLEF__INT(bias != NULL), CLEF__BUFFER(to->buffer, to->offset + to_offset),
-					      CLEF__FLOAT(beta), CLEF__INT(a), CLEF__INT(b), CLEF__INT(pixels),
-					      CLEF__INT(span), CLEF__INT(items) },
-			    });
+	return clef__launch(
+		to->dev,
+		&(clef__launch_opts){
+			.program = "im2col",
+			.defines = clef__activation_defines(e->activation),
+			.kernel = "swap_planes",
+			.label = "conv reorder",
+			.global = { (size_t)items },
+			.bytes = 8.0 * a * b * pixels,
+			.args = { CLEF__BUFFER(from->buffer, from->offset + from_offset), CLEF__TENSOR(add),
+				  CLEF__INT(e->bias != NULL), CLEF__BUFFER(to->buffer, to->offset + to_offset),
+				  CLEF__FLOAT(beta), CLEF__FLOAT(e->activation.p), CLEF__FLOAT(e->activation.q),
+				  CLEF__INT(a), CLEF__INT(b), CLEF__INT(pixels), CLEF__INT(span), CLEF__INT(items) },
+		});
 }
 
 /* ---- a batch of images, as matrices ---- */
@@ -239,7 +245,7 @@ static clef_status load_out(const clef__conv *g, const batch *b, const clef_tens
 {
 	if (!b->out)
 		return CLEF_OK;
-	return swap_planes(y, batch_offset(g, b), NULL, 0, b->images, g->k, b->p.pixels, b->out, 0);
+	return swap_planes(y, batch_offset(g, b), &none, 0, b->images, g->k, b->p.pixels, b->out, 0);
 }
 
 static clef_status load_col(const clef__conv *g, const batch *b, const clef_tensor *x)
@@ -249,17 +255,19 @@ static clef_status load_col(const clef__conv *g, const batch *b, const clef_tens
 
 /* ---- the three computations ---- */
 
-static clef_status forward(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
-			   const clef_tensor *bias, float beta, const clef_tensor *y)
+static bool does_something(const clef__conv_epilogue *e)
 {
+	return e->bias || e->activation.kind;
+}
+
+static clef_status forward(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
+			   const clef__conv_epilogue *given, float beta, const clef_tensor *y)
+{
+	const clef__conv_epilogue *e = given ? given : &none;
 	batch b;
 	clef_status status = batch_new(n, g, &b);
 	bool in_place = !b.out;
 
-	if (!status && bias && in_place) {
-		status = fill_bias(bias, g->n, g->k, b.p.pixels, y);
-		beta = 1;
-	}
 	while (!status && batch_next(g, &b)) {
 		const matrix weights = { w, 0, b.p.depth }, col = batch_col(g, &b, x), out = batch_out(g, &b, y);
 
@@ -269,23 +277,22 @@ static clef_status forward(const clef__node *n, const clef__conv *g, const clef_
 					 (const int[]){ g->k / g->groups, b.columns, b.p.depth }, in_place ? beta : 0,
 					 &out);
 		if (!status && !in_place)
-			status = swap_planes(b.out, 0, bias, beta, g->k, b.images, b.p.pixels, y, batch_offset(g, &b));
+			status = swap_planes(b.out, 0, e, beta, g->k, b.images, b.p.pixels, y, batch_offset(g, &b));
 	}
+	if (!status && in_place && does_something(e))
+		status = finish(e, g->n, g->k, b.p.pixels, y);
 	batch_free(&b);
 	return status;
 }
 
 static clef_status backward_data(const clef__node *n, const clef__conv *g, const clef_tensor *y, const clef_tensor *w,
-				 const clef_tensor *bias, float beta, const clef_tensor *x)
+				 const clef__conv_epilogue *given, float beta, const clef_tensor *x)
 {
+	const clef__conv_epilogue *e = given ? given : &none;
 	batch b;
 	clef_status status = batch_new(n, g, &b);
 	bool in_place = !b.col;
 
-	if (!status && bias && in_place) {
-		status = fill_bias(bias, g->n, g->c, b.p.pixels, x);
-		beta = 1;
-	}
 	while (!status && batch_next(g, &b)) {
 		const matrix weights = { w, 0, b.p.depth }, col = batch_col(g, &b, x), out = batch_out(g, &b, y);
 
@@ -295,8 +302,10 @@ static clef_status backward_data(const clef__node *n, const clef__conv *g, const
 					 (const int[]){ b.p.depth, b.columns, g->k / g->groups }, in_place ? beta : 0,
 					 &col);
 		if (!status && !in_place)
-			status = col2im(g, b.col, bias, beta, b.first, b.images, x);
+			status = col2im(g, b.col, e, beta, b.first, b.images, x);
 	}
+	if (!status && in_place && does_something(e))
+		status = finish(e, g->n, g->c, b.p.pixels, x);
 	batch_free(&b);
 	return status;
 }

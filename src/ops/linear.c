@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Matrix products as operations. All the work is the runtime's GEMM; the bias is its epilogue. */
+/*
+ * The linear layer's operation. All the work is the runtime's product of matrices, which adds the bias and applies the
+ * activation to what it stores.
+ */
 #include <clef/ops.h>
 
-#include "tape.h"
+#include "activation_internal.h"
 
 static clef_status check_floats(const clef__node *n, const char *const *names)
 {
@@ -29,31 +32,29 @@ static int rows(const clef_tensor *x)
 	return (int)n;
 }
 
-/* c = op(a) op(b) + beta c, plus the bias in every row unless it is NULL. */
-static clef_status product(const clef_tensor *a, bool trans_a, const clef_tensor *b, bool trans_b,
-			   const clef_tensor *bias, float beta, const clef_tensor *c)
+/* c = op(a) op(b) + beta c */
+static clef__gemm_opts product(const clef_tensor *a, bool trans_a, const clef_tensor *b, bool trans_b, float beta,
+			       const clef_tensor *c)
 {
-	return clef__gemm(c->dev, &(clef__gemm_opts){ .trans_a = trans_a,
-						      .trans_b = trans_b,
-						      .m = rows(c),
-						      .n = columns(c),
-						      .k = trans_a ? rows(a) : columns(a),
-						      .alpha = 1,
-						      .beta = beta,
-						      .a = a->buffer,
-						      .a_offset = a->offset,
-						      .lda = CLEF__MAX(columns(a), 1),
-						      .b = b->buffer,
-						      .b_offset = b->offset,
-						      .ldb = CLEF__MAX(columns(b), 1),
-						      .c = c->buffer,
-						      .c_offset = c->offset,
-						      .ldc = CLEF__MAX(columns(c), 1),
-						      .bias = bias ? bias->buffer : NULL,
-						      .bias_offset = bias ? bias->offset : 0 });
+	return (clef__gemm_opts){
+		.trans_a = trans_a,
+		.trans_b = trans_b,
+		.m = rows(c),
+		.n = columns(c),
+		.k = trans_a ? rows(a) : columns(a),
+		.alpha = 1,
+		.beta = beta,
+		.a = a->buffer,
+		.a_offset = a->offset,
+		.lda = CLEF__MAX(columns(a), 1),
+		.b = b->buffer,
+		.b_offset = b->offset,
+		.ldb = CLEF__MAX(columns(b), 1),
+		.c = c->buffer,
+		.c_offset = c->offset,
+		.ldc = CLEF__MAX(columns(c), 1),
+	};
 }
-
-/* ---- linear: y = x w^T + b ---- */
 
 static clef_status linear_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
 {
@@ -81,76 +82,85 @@ static clef_status linear_infer(clef__node *n, clef_shape *shape, clef_dtype *dt
 
 static clef_status linear_forward(const clef__node *n)
 {
-	return product(n->x[0], false, n->x[1], true, n->inputs > 2 ? n->x[2] : NULL, 0, n->y);
+	const clef_activation *activation = n->opts;
+	const clef_tensor *b = n->inputs > 2 ? n->x[2] : NULL;
+	clef__gemm_opts g = product(n->x[0], false, n->x[1], true, 0, n->y);
+
+	g.bias = b ? b->buffer : NULL;
+	g.bias_offset = b ? b->offset : 0;
+	g.epilogue = clef__activation_defines(*activation);
+	g.p = activation->p;
+	g.q = activation->q;
+	return clef__gemm(n->y->dev, &g);
+}
+
+/* dz: the gradient to x w^T + b. */
+static clef_status linear_backward_from(const clef__node *n, const clef_tensor *dz, const clef__grad *dx)
+{
+	bool leading[CLEF_MAX_DIMS] = { false };
+	clef_status status = CLEF_OK;
+	clef__gemm_opts g;
+
+	for (int i = 0; i < dz->shape.ndim - 1; i++)
+		leading[i] = true;
+	if (dx[0].dx) {
+		g = product(dz, false, n->x[1], false, dx[0].beta, dx[0].dx);
+		status = clef__gemm(dz->dev, &g);
+	}
+	if (!status && dx[1].dx) {
+		g = product(dz, true, n->x[0], false, dx[1].beta, dx[1].dx);
+		status = clef__gemm(dz->dev, &g);
+	}
+	if (!status && n->inputs > 2 && dx[2].dx)
+		status = clef__reduce_sum(dz, leading, 1, dx[2].beta, dx[2].dx);
+	return status;
 }
 
 static clef_status linear_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
-	bool leading[CLEF_MAX_DIMS] = { false };
-	clef_status status = CLEF_OK;
+	const clef_activation *activation = n->opts;
+	clef_tensor *dz;
+	clef_status status;
 
-	for (int i = 0; i < dy->shape.ndim - 1; i++)
-		leading[i] = true;
-	if (dx[0].dx)
-		status = product(dy, false, n->x[1], false, NULL, dx[0].beta, dx[0].dx);
-	if (!status && dx[1].dx)
-		status = product(dy, true, n->x[0], false, NULL, dx[1].beta, dx[1].dx);
-	if (!status && n->inputs > 2 && dx[2].dx)
-		status = clef__reduce_sum(dy, leading, 1, dx[2].beta, dx[2].dx);
+	if (activation->kind == CLEF_ACT_NONE)
+		return linear_backward_from(n, dy, dx);
+	dz = clef__scratch(n, CLEF_FLOAT32, dy->shape);
+	if (!dz)
+		return clef_error_status();
+	status = clef__activation_backward(n, *activation, dy, dz);
+	if (!status)
+		status = linear_backward_from(n, dz, dx);
+	clef__scratch_free(dz);
 	return status;
 }
 
 static const clef__op linear = { "linear", linear_infer, linear_forward, linear_backward };
 
+static clef_tensor *apply(clef_tensor *const *x, int inputs, clef_activation activation)
+{
+	bool fuses = clef__activation_fuses(activation);
+	const clef_activation fused = fuses ? clef__activation_resolve(activation) : (clef_activation){ CLEF_ACT_NONE };
+	clef_tensor *y = clef__apply(&linear, x, inputs, &fused, sizeof(fused));
+
+	return fuses ? y : clef_activate(y, activation);
+}
+
 clef_tensor *clef_linear(clef_tensor *x, clef_tensor *w, clef_tensor *b)
 {
-	return clef__apply(&linear, (clef_tensor *[]){ x, w, b }, 3, NULL, 0);
+	return clef_linear_act(x, w, b, (clef_activation){ CLEF_ACT_NONE });
 }
 
 clef_tensor *clef_linear_no_bias(clef_tensor *x, clef_tensor *w)
 {
-	return clef__apply(&linear, (clef_tensor *[]){ x, w }, 2, NULL, 0);
+	return clef_linear_act_no_bias(x, w, (clef_activation){ CLEF_ACT_NONE });
 }
 
-/* ---- matmul: y = a b ---- */
-
-static clef_status matmul_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
+clef_tensor *clef_linear_act(clef_tensor *x, clef_tensor *w, clef_tensor *b, clef_activation activation)
 {
-	const clef_shape *a = &n->x[0]->shape, *b = &n->x[1]->shape;
-	clef_status status = check_floats(n, (const char *const[]){ "a", "b" });
-
-	(void)dtype;
-	if (status)
-		return status;
-	if (a->ndim != 2 || b->ndim != 2 || a->dim[1] != b->dim[0])
-		return clef__op_fail(n, CLEF_ERROR_SHAPE, "a %s and b %s, expected [m, k] and [k, n]",
-				     CLEF__SHAPE_TEXT(*a), CLEF__SHAPE_TEXT(*b));
-	*shape = CLEF_SHAPE(a->dim[0], b->dim[1]);
-	if (clef_shape_numel(*shape) < 0)
-		return clef__op_fail(n, CLEF_ERROR_SHAPE, "the result %s would have more than 2^31 - 1 elements",
-				     CLEF__SHAPE_TEXT(*shape));
-	return CLEF_OK;
+	return apply((clef_tensor *[]){ x, w, b }, 3, activation);
 }
 
-static clef_status matmul_forward(const clef__node *n)
+clef_tensor *clef_linear_act_no_bias(clef_tensor *x, clef_tensor *w, clef_activation activation)
 {
-	return product(n->x[0], false, n->x[1], false, NULL, 0, n->y);
-}
-
-static clef_status matmul_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
-{
-	clef_status status = CLEF_OK;
-
-	if (dx[0].dx)
-		status = product(dy, false, n->x[1], true, NULL, dx[0].beta, dx[0].dx);
-	if (!status && dx[1].dx)
-		status = product(n->x[0], true, dy, false, NULL, dx[1].beta, dx[1].dx);
-	return status;
-}
-
-static const clef__op matmul = { "matmul", matmul_infer, matmul_forward, matmul_backward };
-
-clef_tensor *clef_matmul(clef_tensor *a, clef_tensor *b)
-{
-	return clef__apply(&matmul, (clef_tensor *[]){ a, b }, 2, NULL, 0);
+	return apply((clef_tensor *[]){ x, w }, 2, activation);
 }

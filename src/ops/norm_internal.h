@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the normalizations share. All of them are (x - mean) / sqrt(var + eps) * w + b with the elements grouped in one
- * way or another, so they share their kernels too (cl/norm.cl).
+ * way or another, so they share their kernels too (cl/norm_stats.cl and cl/norm.cl).
  */
 #ifndef CLEF_NORM_INTERNAL_H
 #define CLEF_NORM_INTERNAL_H
 
-#include "tape.h"
+#include "activation_internal.h"
 
 /* x as [outer][channels][inner], with one w and one b for each channel; NULL: none. */
 typedef struct clef__norm {
@@ -17,6 +17,7 @@ typedef struct clef__norm {
 	bool given;   /* the statistics do not depend on x: batch_norm that evaluates */
 	float eps;
 	const clef_tensor *w, *b;
+	clef_activation activation; /* resolved; it fuses, and a group is a channel */
 } clef__norm;
 
 /* Checks eps and x, whose shape y gets. */

@@ -14,6 +14,7 @@
 #define CHUNK       1024
 #define FEW_OUTPUTS 4096
 #define BIG_CHUNK   8192 /* one chunk of so many is fine where there are many groups */
+#define SPAN        1024
 
 typedef struct chunks {
 	int size, count;
@@ -64,7 +65,7 @@ clef_status clef__norm_save(clef__node *n, int64_t groups)
 static clef_status finish(const clef__node *n, const clef__norm *v, const clef_tensor *part, chunks c)
 {
 	return clef__launch(part->dev, &(clef__launch_opts){
-					       .program = "norm",
+					       .program = "norm_stats",
 					       .kernel = "norm_finish",
 					       .global = { (size_t)v->groups },
 					       .long_items = true,
@@ -90,7 +91,7 @@ clef_status clef__norm_moments(const clef__node *n, const clef__norm *v)
 	status = clef__launch(
 		x->dev,
 		&(clef__launch_opts){
-			.program = "norm",
+			.program = "norm_stats",
 			.kernel = "norm_moments",
 			.global = { (size_t)v->groups * (size_t)c.count },
 			.long_items = true,
@@ -110,6 +111,26 @@ clef_status clef__norm_moments(const clef__node *n, const clef__norm *v)
 	return status;
 }
 
+/* ---- elements ---- */
+
+/* Elements of a segment for one work-item: a CPU wants to look channel and group up once for many neighbours, a GPU
+ * wants neighbours in several. */
+static int span_of(const clef_device *dev, const clef__norm *v)
+{
+	return clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU ? CLEF__MIN(v->inner, SPAN) : 1;
+}
+
+static int spans_of(const clef_device *dev, const clef__norm *v)
+{
+	return (v->inner + span_of(dev, v) - 1) / span_of(dev, v);
+}
+
+static clef__arg run_layout(const clef_device *dev, const clef__norm *v)
+{
+	return (clef__arg){ .kind = CLEF__ARG_INT8,
+			    .value.i8 = { v->inner, span_of(dev, v), spans_of(dev, v), v->channels, v->per_group } };
+}
+
 static int affine(const clef__norm *v)
 {
 	return (v->w ? 1 : 0) + (v->b ? 2 : 0);
@@ -118,24 +139,28 @@ static int affine(const clef__norm *v)
 clef_status clef__norm_forward(const clef__node *n, const clef__norm *v)
 {
 	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *b = v->b ? v->b : x;
+	const int spans = spans_of(x->dev, v), items = v->outer * v->channels * spans;
 
 	return clef__launch(
-		x->dev, &(clef__launch_opts){
-				.program = "norm",
-				.kernel = "norm_forward",
-				.label = n->op->name,
-				.global = { (size_t)x->numel },
-				.bytes = 8.0 * (double)x->numel,
-				.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(b),
-					  CLEF__TENSOR(n->y), CLEF__DIVIDER(v->inner), CLEF__DIVIDER(v->channels),
-					  CLEF__INT(v->channels), CLEF__INT(v->per_group), CLEF__DIVIDER(v->per_group),
-					  CLEF__INT(affine(v)), CLEF__INT(x->numel) },
-			});
+		x->dev,
+		&(clef__launch_opts){
+			.program = "norm",
+			.defines = clef__activation_defines(v->activation),
+			.kernel = "norm_forward",
+			.label = n->op->name,
+			.global = { (size_t)items },
+			.long_items = span_of(x->dev, v) > 1,
+			.bytes = 8.0 * (double)x->numel,
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(b),
+				  CLEF__TENSOR(n->y), run_layout(x->dev, v), CLEF__DIVIDER(spans),
+				  CLEF__DIVIDER(v->channels), CLEF__DIVIDER(v->per_group), CLEF__INT(affine(v)),
+				  CLEF__FLOAT(v->activation.p), CLEF__FLOAT(v->activation.q), CLEF__INT(items) },
+		});
 }
 
 /* ---- backward ---- */
 
-/* Two sums for each channel or each group: of dy, and of dy times x normalized. */
+/* Two sums for each channel or each group: of dy, and of dy times x normalized; dy on this side of the activation. */
 typedef struct sums {
 	clef_tensor *dy, *product;
 } sums;
@@ -182,19 +207,21 @@ static clef_status channel_sums(const clef__node *n, const clef__norm *v, const 
 
 	if (!status)
 		status = clef__launch(
-			x->dev,
-			&(clef__launch_opts){
-				.program = "norm",
-				.kernel = "norm_channel_sums",
-				.global = { (size_t)v->channels * (size_t)c.count },
-				.long_items = true,
-				.bytes = 8.0 * (double)x->numel,
-				.flops = 5.0 * (double)x->numel,
-				.args = { CLEF__TENSOR(x), CLEF__TENSOR(dy), CLEF__TENSOR(n->saved[0]),
-					  CLEF__TENSOR(s->dy), CLEF__TENSOR(s->product), CLEF__INT(v->inner),
-					  CLEF__INT(v->channels), CLEF__INT(v->per_group), CLEF__DIVIDER(v->per_group),
-					  CLEF__INT(count), CLEF__INT(c.size), CLEF__INT(c.count) },
-			});
+			x->dev, &(clef__launch_opts){
+					.program = "norm",
+					.defines = clef__activation_defines(v->activation),
+					.kernel = "norm_channel_sums",
+					.global = { (size_t)v->channels * (size_t)c.count },
+					.long_items = true,
+					.bytes = (v->activation.kind ? 12.0 : 8.0) * (double)x->numel,
+					.flops = 5.0 * (double)x->numel,
+					.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->y), CLEF__TENSOR(dy),
+						  CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(s->dy),
+						  CLEF__TENSOR(s->product), CLEF__INT(v->inner), CLEF__INT(v->channels),
+						  CLEF__INT(v->per_group), CLEF__DIVIDER(v->per_group),
+						  CLEF__INT(count), CLEF__INT(c.size), CLEF__INT(c.count),
+						  CLEF__FLOAT(v->activation.p), CLEF__FLOAT(v->activation.q) },
+				});
 	return status ? status : total(n, s, c.count, v->channels);
 }
 
@@ -229,20 +256,24 @@ static clef_status data_gradient(const clef__node *n, const clef__norm *v, const
 {
 	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x;
 	const clef_tensor *sum = v->given ? x : s->dy, *product = v->given ? x : s->product;
+	const int spans = spans_of(x->dev, v), items = v->outer * v->channels * spans;
 	int through = v->given ? 0 : v->no_mean ? 2 : 3;
 
 	return clef__launch(
 		x->dev,
 		&(clef__launch_opts){
 			.program = "norm",
+			.defines = clef__activation_defines(v->activation),
 			.kernel = "norm_backward",
-			.global = { (size_t)x->numel },
-			.bytes = (dx->beta != 0 ? 16.0 : 12.0) * (double)x->numel,
-			.args = { CLEF__TENSOR(x), CLEF__TENSOR(dy), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w),
-				  CLEF__TENSOR(sum), CLEF__TENSOR(product), CLEF__TENSOR(dx->dx), CLEF__FLOAT(dx->beta),
-				  CLEF__FLOAT(1 / (float)v->count), CLEF__DIVIDER(v->inner), CLEF__DIVIDER(v->channels),
-				  CLEF__INT(v->channels), CLEF__INT(v->per_group), CLEF__DIVIDER(v->per_group),
-				  CLEF__INT(affine(v)), CLEF__INT(through), CLEF__INT(x->numel) },
+			.global = { (size_t)items },
+			.long_items = span_of(x->dev, v) > 1,
+			.bytes = ((dx->beta != 0 ? 16.0 : 12.0) + (v->activation.kind ? 4.0 : 0)) * (double)x->numel,
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->y), CLEF__TENSOR(dy), CLEF__TENSOR(n->saved[0]),
+				  CLEF__TENSOR(w), CLEF__TENSOR(sum), CLEF__TENSOR(product), CLEF__TENSOR(dx->dx),
+				  CLEF__FLOAT(dx->beta), CLEF__FLOAT(1 / (float)v->count), run_layout(x->dev, v),
+				  CLEF__DIVIDER(spans), CLEF__DIVIDER(v->channels), CLEF__DIVIDER(v->per_group),
+				  CLEF__INT(affine(v)), CLEF__INT(through), CLEF__FLOAT(v->activation.p),
+				  CLEF__FLOAT(v->activation.q), CLEF__INT(items) },
 		});
 }
 

@@ -61,7 +61,8 @@ static clef_status check_local_memory(const clef_device *dev, const clef__kernel
 static void choose_local(const clef_device *dev, const clef__kernel *k, const clef__launch_opts *opts, size_t local[3])
 {
 	bool cpu = dev->info.kind == CLEF_DEVICE_CPU;
-	size_t most = opts->long_items ? (cpu ? 8 : 64) : opts->global[1] > 1 ? 64 : cpu ? 1024 : 256;
+	bool rows = opts->global[1] > 1 || opts->global[2] > 1;
+	size_t most = opts->long_items ? (cpu ? 8 : 64) : rows ? 64 : cpu ? 1024 : 256;
 
 	most = CLEF__MIN(most, k->work_group_size);
 	most = CLEF__MIN(most, dev->max_item_size[0]);

@@ -50,7 +50,8 @@ struct clef_device {
 	bool cache_warned;
 	uint32_t gemm_checked, gemm_bad; /* bits by engine */
 	int gemm_forced;                 /* engine named by $CLEF_GEMM, or -1 */
-	clef__profile *profile;          /* NULL unless profiling */
+	bool clblast_used;
+	clef__profile *profile; /* NULL unless profiling */
 };
 
 struct clef__kernel {
@@ -84,6 +85,9 @@ void clef__stages_free(clef_device *dev);
 clef__kernel *clef__kernel_get(clef_device *dev, const clef__launch_opts *opts);
 void clef__programs_free(clef_device *dev);
 
+/* All that the results of a program may depend on, in one number: device, driver and source. */
+clef_status clef__program_hash(clef_device *dev, const char *program, uint64_t *hash);
+
 /* ---- cache.c: compiled programs on disk ---- */
 
 /* Finds the folder for dev->cache_folder. */
@@ -112,11 +116,8 @@ clef_status clef__probe(clef_device *dev, double *bytes_per_second, double *flop
 
 /* ---- gemm.c ---- */
 
-/* Reads $CLEF_GEMM. */
+/* Reads $CLEF_GEMM, and checks the engine that products will use. Wants all else of the device to be ready. */
 clef_status clef__gemm_open(clef_device *dev);
 void clef__gemm_close(clef_device *dev);
-
-/* gemm_cpu.c: an engine of gemm.c; k > 0. */
-clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g);
 
 #endif

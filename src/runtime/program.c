@@ -119,7 +119,7 @@ static clef_status append_file(text *out, const char *name, int depth)
 	return status;
 }
 
-static clef_status make_source(const clef_device *dev, const clef__program *p, text *out)
+static clef_status make_source(const clef_device *dev, const char *name, const char *defines, text *out)
 {
 	char about[256], file[128];
 	int n = snprintf(about, sizeof(about), "#define DEVICE_IS_%s 1\n#define FLOAT_VECTOR %u\n",
@@ -127,14 +127,46 @@ static clef_status make_source(const clef_device *dev, const clef__program *p, t
 			 dev->info.float_vector ? dev->info.float_vector : 1u);
 	clef_status status = append(out, about, (size_t)n);
 
-	snprintf(file, sizeof(file), "%s.cl", p->name);
+	snprintf(file, sizeof(file), "%s.cl", name);
 	if (!status)
 		status = append_line_mark(out, 1, "defines");
 	if (!status)
-		status = append(out, p->defines, strlen(p->defines));
+		status = append(out, defines, strlen(defines));
 	if (!status)
 		status = append_file(out, "common.clh", 0);
 	return status ? status : append_file(out, file, 0);
+}
+
+static const char *build_options(bool exact)
+{
+	/* Denormal numbers slow a CPU's kernels down a hundred times, and training has no use for them. */
+	return exact ? "-cl-std=CL1.2" : "-cl-std=CL1.2 -cl-denorms-are-zero";
+}
+
+/* The key of the cache is all that the binary depends on; the source stands at its end, behind the prefix. */
+static clef_status make_key(const clef_device *dev, const char *name, const char *defines, bool exact, text *key,
+			    size_t *prefix)
+{
+	char head[1024];
+	clef_status status;
+
+	snprintf(head, sizeof(head), "clef 1\n%s\n%s\n%s\n%s\n%s\n%s\n", dev->info.platform_name, dev->info.name,
+		 dev->info.vendor, dev->info.version, dev->info.driver, build_options(exact));
+	*prefix = strlen(head);
+	status = append(key, head, *prefix);
+	return status ? status : make_source(dev, name, defines, key);
+}
+
+clef_status clef__program_hash(clef_device *dev, const char *program, uint64_t *hash)
+{
+	text key = { 0 };
+	size_t prefix;
+	clef_status status = make_key(dev, program, "", false, &key, &prefix);
+
+	if (!status)
+		*hash = clef__hash(CLEF__HASH_START, key.data, key.size);
+	free(key.data);
+	return status;
 }
 
 /* ---- building ---- */
@@ -155,12 +187,6 @@ static clef_status fail_build(clef_device *dev, const clef__program *p)
 	return CLEF_ERROR_BUILD;
 }
 
-static const char *build_options(const clef__program *p)
-{
-	/* Denormal numbers slow a CPU's kernels down a hundred times, and training has no use for them. */
-	return p->exact ? "-cl-std=CL1.2" : "-cl-std=CL1.2 -cl-denorms-are-zero";
-}
-
 static bool load_binary(clef_device *dev, clef__program *p, const text *key)
 {
 	size_t size;
@@ -172,7 +198,7 @@ static bool load_binary(clef_device *dev, clef__program *p, const text *key)
 		return false;
 	p->program = clCreateProgramWithBinary(dev->context, 1, &dev->id, &size, parts, &status, &code);
 	free(binary);
-	if (!code && !status && !clBuildProgram(p->program, 1, &dev->id, build_options(p), NULL, NULL))
+	if (!code && !status && !clBuildProgram(p->program, 1, &dev->id, build_options(p->exact), NULL, NULL))
 		return true;
 	if (!code)
 		clReleaseProgram(p->program);
@@ -204,27 +230,19 @@ static clef_status build_source(clef_device *dev, clef__program *p, const text *
 	p->program = clCreateProgramWithSource(dev->context, 1, &string, &length, &code);
 	if (code)
 		return clef__cl_fail(dev, code, "clCreateProgramWithSource");
-	code = clBuildProgram(p->program, 1, &dev->id, build_options(p), NULL, NULL);
+	code = clBuildProgram(p->program, 1, &dev->id, build_options(p->exact), NULL, NULL);
 	if (code == CL_BUILD_PROGRAM_FAILURE)
 		return fail_build(dev, p);
 	return code ? clef__cl_fail(dev, code, "clBuildProgram") : CLEF_OK;
 }
 
-/* The key of the cache is all that the binary depends on; the source stands at its end. */
 static clef_status build(clef_device *dev, clef__program *p)
 {
 	double start = clef__seconds();
 	text key = { 0 };
-	char head[1024];
 	size_t prefix;
-	clef_status status;
+	clef_status status = make_key(dev, p->name, p->defines, p->exact, &key, &prefix);
 
-	snprintf(head, sizeof(head), "clef 1\n%s\n%s\n%s\n%s\n%s\n%s\n", dev->info.platform_name, dev->info.name,
-		 dev->info.vendor, dev->info.version, dev->info.driver, build_options(p));
-	prefix = strlen(head);
-	status = append(&key, head, prefix);
-	if (!status)
-		status = make_source(dev, p, &key);
 	if (!status && load_binary(dev, p, &key)) {
 		dev->stats.programs_cached++;
 		clef__log(CLEF_LOG_DEBUG, "%s.cl from the cache", p->name);

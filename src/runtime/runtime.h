@@ -117,17 +117,25 @@ clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts);
 
 /* ---- matrix products ---- */
 
-/* C = alpha op(A) op(B) + beta C, plus bias[j] in every row if there is one; row-major; op(A) m x k, op(B) k x n,
- * C m x n. lda, ldb and ldc are the lengths of the stored rows. At beta 0 C is not read. */
+/*
+ * C = value(alpha op(A) op(B) + beta C + bias), for `batch` matrices in a row; row-major; op(A) m x k, op(B) k x n,
+ * C m x n. lda, ldb and ldc are the lengths of the stored rows. At beta 0 C is not read. Fields left out are 0.
+ */
 typedef struct clef__gemm_opts {
 	bool trans_a, trans_b;
 	int m, n, k;
 	float alpha, beta;
 	const clef__buffer *a, *b;
 	clef__buffer *c;
-	const clef__buffer *bias; /* n values, or NULL */
+	const clef__buffer *bias; /* n values, added to every row of every matrix; or NULL */
 	size_t a_offset, b_offset, c_offset, bias_offset;
 	int lda, ldb, ldc;
+	int batch;                     /* 0 counts as 1 */
+	size_t a_step, b_step, c_step; /* elements from one matrix to the next. 0 repeats that of A or B; those of C
+					* must not overlap */
+	const char *epilogue; /* the defines of a pointwise operation: VALUE over x, with PARAMETERS from p_ and q_;
+			       * NULL: none. Each is a program of its own. */
+	float p, q;
 } clef__gemm_opts;
 
 clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts);

@@ -8,6 +8,7 @@ import os
 
 import torch.nn.functional as F
 
+import activation
 from binding import ClefError
 from case import Row
 
@@ -68,7 +69,8 @@ def make_conv(dims, bias):
 			"w": r.floats((groups * outputs, inputs, *kernel))}
 		if bias:
 			arrays["b"] = r.floats((groups * outputs,))
-		options.update(groups=r.pick([groups, 0]) if groups == 1 else groups, pad_mode=mode)
+		options.update(groups=r.pick([groups, 0]) if groups == 1 else groups, pad_mode=mode,
+			activation=activation.pick(r))
 		return arrays, {"opts": options, "stride": stride, "dilation": dilation, "pads": pads, "groups": groups,
 			"way": r.pick(["", "direct", "im2col"])}
 	return make
@@ -79,7 +81,8 @@ def conv(dims):
 
 	def reference(x, o):
 		y = F.pad(x.x, o.pads, mode=MODES[o.opts["pad_mode"]]) if any(o.pads) else x.x
-		return function(y, x.w, getattr(x, "b", None), o.stride, 0, o.dilation, o.groups)
+		y = function(y, x.w, getattr(x, "b", None), o.stride, 0, o.dilation, o.groups)
+		return activation.apply(y, o.opts["activation"])
 	return reference
 
 
@@ -117,7 +120,7 @@ def make_transposed(dims, bias):
 			"w": r.floats((groups * inputs, outputs, *kernel))}
 		if bias:
 			arrays["b"] = r.floats((groups * outputs,))
-		options.update(groups=groups)
+		options.update(groups=groups, activation=activation.pick(r))
 		return arrays, {"opts": options, "stride": stride, "dilation": dilation, "cuts": cuts, "groups": groups,
 			"output_pad": output_pad, "way": r.pick(["", "direct", "im2col"])}
 	return make
@@ -131,7 +134,7 @@ def transposed(dims):
 		for i in range(dims):
 			first, last = o.cuts[2 * i:2 * i + 2]
 			y = y.narrow(-1 - i, first, y.shape[-1 - i] - first - last)
-		return y
+		return activation.apply(y, o.opts["activation"])
 	return reference
 
 

@@ -8,6 +8,7 @@ import ctypes
 import numpy
 import torch.nn.functional as F
 
+import activation
 from case import Row
 
 # A gradient through a normalization is what is left when its parts along the mean and the data are taken off.
@@ -42,7 +43,8 @@ def make_batch_norm(with_affine):
 		if not training and r.chance(0.1):
 			x = (0, *x[1:])
 		channels = (x[1],)
-		options = {"training": training, "momentum": r.pick([0.0, r.real(0.01, 1), 1.0]), "eps": pick_eps(r)}
+		options = {"training": training, "momentum": r.pick([0.0, r.real(0.01, 1), 1.0]), "eps": pick_eps(r),
+			"activation": activation.pick(r)}
 		if training:
 			options["keep_running"] = r.chance(0.2)
 		arrays = {"x": data(r, x), **affine(r, channels, with_affine), "running_mean": r.floats(channels),
@@ -57,7 +59,7 @@ def batch_norm(x, o):
 	y = F.batch_norm(x.x, mean, var, getattr(x, "w", None), getattr(x, "b", None), o.training, o.momentum or 0.1,
 		eps_of(o))
 	# It changes the running statistics in place.
-	return y, x.running_mean, x.running_var
+	return activation.apply(y, o.activation), x.running_mean, x.running_var
 
 
 def clef_batch_norm(c, x, o):

@@ -115,5 +115,21 @@ def broadcast_part(r, shape):
 	return tuple(1 if r.chance(0.3) else n for n in shape)
 
 
+def activate(clef):
+	"""clef_activate() with one of the rows of one operand, all its parameters given."""
+	table = {name: unary(name, parameters) for name, parameters, two in clef.headers.pointwise if not two}
+
+	def make(r):
+		name = r.pick(sorted(table))
+		arrays, options = table[name].make(r)
+		p, q = (options["p"] + [0.0, 0.0])[:2]
+		return arrays, {"name": name, **options,
+			"activation": {"kind": "CLEF_ACT_" + name.upper(), "p": p or -0.0, "q": q}}
+
+	return Row("activate", make, lambda c, x, o: c.activate(x.x, o.activation),
+		lambda x, o: function_of(o.name)(x.x, *o.p))
+
+
 def rows(clef):
-	return [binary(name) if two else unary(name, parameters) for name, parameters, two in clef.headers.pointwise]
+	table = [binary(name) if two else unary(name, parameters) for name, parameters, two in clef.headers.pointwise]
+	return table + [activate(clef)]

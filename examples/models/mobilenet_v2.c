@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * MobileNetV2 for CIFAR. Its block widens the channels by a convolution of 1x1 pixels, filters each one by itself
+ * (depthwise), and narrows them again, with no nonlinearity there; where the sizes allow, the block's input is added.
+ * Channels are scaled as they are, without the paper's rounding to multiples of 8, so that a narrow network is narrow.
+ */
+#include <stdio.h>
+
+#include <models.h>
+
+enum { WIDTH = 32 };
+
+static clef_tensor *inverted_residual(clef_module *m, const char *name, clef_tensor *x, int expand, int64_t out,
+				      int stride)
+{
+	int64_t in = clef_tensor_shape(x).dim[1], hidden = in * expand;
+	clef_tensor *y = x;
+
+	clef_module_enter(m, name);
+	clef_module_enter(m, "conv");
+	if (expand > 1)
+		y = clef_relu6(conv_norm(m, "0.0", "0.1", y, (conv_norm_opts){ hidden, 1 }));
+	y = clef_relu6(conv_norm(m, expand > 1 ? "1.0" : "0.0", expand > 1 ? "1.1" : "0.1", y,
+				 (conv_norm_opts){ hidden, 3, .stride = stride, .groups = (int)hidden }));
+	y = conv_norm(m, expand > 1 ? "2" : "1", expand > 1 ? "3" : "2", y, (conv_norm_opts){ out, 1 });
+	if (stride == 1 && in == out)
+		y = clef_add(x, y);
+	clef_module_leave(m);
+	clef_module_leave(m);
+	return y;
+}
+
+clef_tensor *mobilenet_v2(clef_module *m, clef_tensor *x)
+{
+	static const struct {
+		int expand, out, blocks, stride;
+	} stages[] = {
+		{ 1, 16, 1, 1 }, { 6, 24, 2, 1 },  { 6, 32, 3, 2 },  { 6, 64, 4, 2 },
+		{ 6, 96, 3, 1 }, { 6, 160, 3, 2 }, { 6, 320, 1, 1 },
+	};
+	model_config c = model_config_of(
+		m, (model_config){ .width = WIDTH, .classes = 10, .stages = CLEF_COUNT(stages), .blocks = 4 });
+	clef_linear_opts linear = { .weight = { CLEF_INIT_NORMAL, .q = 0.01f }, .bias = { CLEF_INIT_CONSTANT } };
+	char name[32];
+	int layer = 0;
+
+	clef_module_enter(m, "features");
+	x = clef_relu6(conv_norm(m, "0.0", "0.1", x, (conv_norm_opts){ c.width, 3 }));
+	for (int stage = 0; stage < c.stages; stage++)
+		for (int block = 0; block < stages[stage].blocks && block < c.blocks; block++) {
+			snprintf(name, sizeof(name), "%d", ++layer);
+			x = inverted_residual(m, name, x, stages[stage].expand, stages[stage].out * c.width / WIDTH,
+					      block ? 1 : stages[stage].stride);
+		}
+	snprintf(name, sizeof(name), "%d", layer + 1);
+	clef_module_enter(m, name);
+	x = clef_relu6(conv_norm(m, "0", "1", x, (conv_norm_opts){ 1280 * c.width / WIDTH, 1 }));
+	clef_module_leave(m);
+	clef_module_leave(m);
+	x = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));
+	/* "1" because PyTorch has a dropout before it. */
+	return clef_nn_linear(m, "classifier.1", x, c.classes, &linear);
+}

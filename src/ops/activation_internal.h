@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Activations inside of other operations. One fuses when the gradient to what it is applied to follows from its result:
+ * then an operation applies it where its kernel stores y, and keeps y alone.
+ *
+ *   forward    the kernel includes activation.clh and stores activate(value, p, q); its program is built with
+ *              clef__activation_defines() in front, its arguments are those of clef__activation_resolve()
+ *   backward   activation_gradient(y, dy, p, q) in the kernels that read dy, or a pass of clef__activation_backward()
+ *
+ * An operation asks clef__activation_fuses() first, and where that says no calls clef_activate() with its result.
+ */
+#ifndef CLEF_ACTIVATION_INTERNAL_H
+#define CLEF_ACTIVATION_INTERNAL_H
+
+#include <clef/activation.h>
+
+#include "tape.h"
+
+/* True for CLEF_ACT_NONE as well, and false for a kind that is none, of which clef_activate() then complains. */
+bool clef__activation_fuses(clef_activation activation);
+
+/* With real numbers for parameters: the defaults of the kind where both were left out, 0 for -0.0f. Once only, where an
+ * operation takes its options; what follows wants the result. */
+clef_activation clef__activation_resolve(clef_activation activation);
+
+/* The lines of #define, a constant, that give activation.clh its meaning; NULL for CLEF_ACT_NONE. */
+const char *clef__activation_defines(clef_activation activation);
+
+/* dz = the gradient to what was activated, from that to n->y, for a resolved activation that fuses and is not
+ * CLEF_ACT_NONE. dz may be dy. */
+clef_status clef__activation_backward(const clef__node *n, clef_activation activation, const clef_tensor *dy,
+				      const clef_tensor *dz);
+
+#endif

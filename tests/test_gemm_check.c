@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The check of matrix products when a device is opened: what it finds, what it remembers, and what it leaves no trace
+ * in. The engine is "plain" where any will do, because its program compiles quickest.
+ */
+#define _XOPEN_SOURCE            700
+#define CL_TARGET_OPENCL_VERSION 120
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gemm_case.h"
+#include "opencl.h"
+
+static int warnings;
+static char warning[1024];
+
+static void note_warnings(void *user, clef_log_level level, const char *message)
+{
+	(void)user;
+	if (level != CLEF_LOG_WARN)
+		return;
+	warnings++;
+	snprintf(warning, sizeof(warning), "%s", message);
+	ck_assert_ptr_null(strchr(message, '\n'));
+}
+
+static void setup(void)
+{
+	setenv("CLEF_CACHE", test_path("cache"), 1);
+	setenv("CLEF_GEMM", "plain", 1);
+	clef_log_set(note_warnings, NULL, CLEF_LOG_WARN);
+}
+
+/* What was done by the time the device was open. */
+static clef_device_stats open_and_close(void)
+{
+	clef_device *dev;
+	clef_device_stats stats;
+
+	clef_error_clear();
+	dev = ck_new(clef_device_open(NULL));
+	stats = clef_device_get_stats(dev);
+	ck_assert_int_eq(clef_error_status(), CLEF_OK);
+	clef_device_close(dev);
+	return stats;
+}
+
+static const gemm_product some_product = { .m = 6, .n = 7, .k = 8, .integers = true, .alpha = 1, .has_bias = true };
+
+/* ---- what is remembered ---- */
+
+START_TEST(verdict_is_remembered)
+{
+	clef_device_stats stats = open_and_close();
+	clef_device *dev;
+
+	ck_assert_uint_ge(stats.launches, 4);
+	ck_assert_uint_eq(stats.programs_built, 1);
+	ck_assert_uint_eq(stats.memory_in_use + stats.memory_pooled, 0);
+	stats = open_and_close();
+	ck_assert_uint_eq(stats.launches + stats.programs_built + stats.programs_cached + stats.buffers_created, 0);
+	dev = ck_new(clef_device_open(NULL));
+	gemm_check_product(dev, &some_product);
+	ck_assert_uint_eq(clef_device_get_stats(dev).programs_cached, 1);
+	ck_assert_uint_eq(clef_device_get_stats(dev).launches, 1);
+	clef_device_close(dev);
+	ck_assert_int_eq(warnings, 0);
+}
+END_TEST
+
+START_TEST(without_a_cache_every_open_checks)
+{
+	setenv("CLEF_CACHE", "", 1);
+	for (int i = 0; i < 2; i++) {
+		clef_device_stats stats = open_and_close();
+
+		ck_assert_uint_ge(stats.launches, 4);
+		ck_assert_uint_eq(stats.programs_built, 1);
+	}
+	ck_assert_int_eq(warnings, 0);
+}
+END_TEST
+
+/* The file of the verdict: the smaller one of the two. */
+static void find_verdict(char *path, size_t size)
+{
+	DIR *dir = opendir(test_path("cache"));
+	off_t smallest = 0;
+	int files = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+		char name[1024];
+		struct stat st;
+
+		snprintf(name, sizeof(name), "%s/%s", test_path("cache"), e->d_name);
+		if (*e->d_name == '.' || stat(name, &st))
+			continue;
+		if (!files++ || st.st_size < smallest) {
+			smallest = st.st_size;
+			snprintf(path, size, "%s", name);
+		}
+	}
+	closedir(dir);
+	ck_assert_int_eq(files, 2);
+}
+
+static void damage(const char *path, long keep, long flip)
+{
+	char data[4096];
+	FILE *file = fopen(path, "rb");
+	size_t size;
+
+	ck_assert_ptr_nonnull(file);
+	size = fread(data, 1, sizeof(data), file);
+	fclose(file);
+	ck_assert_uint_lt(size, sizeof(data));
+	ck_assert_int_gt((int)size, 100);
+	if (keep < 0)
+		size -= (size_t)-keep;
+	if (flip)
+		data[flip < 0 ? size - (size_t)-flip : (size_t)flip] ^= 1;
+	file = fopen(path, "wb");
+	ck_assert(file && fwrite(data, 1, size, file) == size && fclose(file) == 0);
+}
+
+START_TEST(damaged_verdict_is_none)
+{
+	static const long damages[][2] = { { -1, 0 }, { -60, 0 }, { 0, 1 }, { 0, 60 }, { 0, -1 }, { 0, -5 } };
+	char path[1024];
+
+	open_and_close();
+	find_verdict(path, sizeof(path));
+	for (int i = 0; i < CLEF_COUNT(damages); i++) {
+		clef_device_stats stats;
+
+		damage(path, damages[i][0], damages[i][1]);
+		stats = open_and_close();
+		ck_assert_uint_ge(stats.launches, 4);
+		ck_assert_uint_eq(stats.programs_cached, 1);
+		ck_assert_uint_eq(open_and_close().launches, 0);
+	}
+	ck_assert_int_eq(warnings, 0);
+}
+END_TEST
+
+/* The verdict is that of a device with these limits: CLBlast, for one, fails where work-groups are small. */
+START_TEST(verdict_is_that_of_the_limits)
+{
+	clef_device *dev;
+
+	open_and_close();
+	dev = ck_new(clef_device_open(NULL));
+	ck_assert_uint_eq(clef_device_get_stats(dev).launches, 0);
+	dev->gemm_checked = 0;
+	dev->info.max_work_group--;
+	ck_ok(clef__gemm_open(dev));
+	ck_assert_uint_ge(clef_device_get_stats(dev).launches, 4);
+	clef_device_close(dev);
+}
+END_TEST
+
+/* ---- what is set aside ---- */
+
+/* Writes a kernel file of the library into the folder "kernels", with one text replaced by another if there is one. */
+static void write_kernels(const char *name, const char *from, const char *to)
+{
+	char path[1024], text[32768];
+	FILE *file;
+	char *at;
+	size_t size;
+
+	snprintf(path, sizeof(path), "%s/cl/%s", CLEF_SOURCE_DIR, name);
+	file = fopen(path, "rb");
+	ck_assert_msg(file != NULL, "cannot read %s", path);
+	size = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[size] = '\0';
+	at = from ? strstr(text, from) : text;
+	ck_assert_msg(at != NULL, "no \"%s\" in %s", from, path);
+	snprintf(path, sizeof(path), "%s/kernels/%s", test_dir(), name);
+	file = fopen(path, "wb");
+	ck_assert_ptr_nonnull(file);
+	if (from)
+		fprintf(file, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	else
+		fputs(text, file);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+static void make_kernel_folder(void)
+{
+	static const char *const names[] = { "common.clh",    "activation.clh", "pointwise.clh",
+					     "gemm_plain.cl", "gemm_finish.cl", "gemm_cpu.cl" };
+
+	ck_assert_int_eq(mkdir(test_path("kernels"), 0700), 0);
+	for (int i = 0; i < CLEF_COUNT(names); i++)
+		write_kernels(names[i], NULL, NULL);
+	setenv("CLEF_KERNELS", test_path("kernels"), 1);
+}
+
+static const struct {
+	const char *from, *to, *why;
+} breakages[] = {
+	{ "for (int l = 0;", "for (int l = 1;", "it computes wrong results" },
+	{ "c += c_offset + matrix * c_step", "c += c_offset", "it computes wrong results" },
+	{ "b_row, int b_col", "b_col, int b_row", "it computes wrong results" },
+	{ "beta == 0.0f ? product", "beta == 2.0f ? product", "it computes wrong results" },
+	{ "__kernel void gemm_plain(", "__kernel void gemm_plane(", "kernel gemm_plain of gemm_plain.cl" },
+	{ "float sum[4]", "float sum[four]", "gemm_plain.cl does not compile" },
+};
+
+/* The device opens with a warning, and the product says what is missing. A repaired engine is used again. */
+START_TEST(broken_engine_is_set_aside_at_open)
+{
+	clef_device *dev;
+
+	make_kernel_folder();
+	ck_assert_uint_ge(open_and_close().launches, 4);
+	ck_assert_int_eq(warnings, 0);
+	for (int i = 0; i < (test_small() ? 1 : CLEF_COUNT(breakages)); i++) {
+		uint64_t launches;
+
+		write_kernels("gemm_plain.cl", breakages[i].from, breakages[i].to);
+		for (int again = 0; again < 2; again++) {
+			warnings = 0;
+			clef_error_clear();
+			dev = ck_new(clef_device_open(NULL));
+			ck_assert_int_eq(clef_error_status(), CLEF_OK);
+			ck_assert_msg(warnings == 1 && strstr(warning, "matrix products: plain is set aside on ") &&
+					      strstr(warning, breakages[i].why),
+				      "breakage %d: %d warnings, \"%s\"", i, warnings, warning);
+			launches = clef_device_get_stats(dev).launches;
+			ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1, .alpha = 1 }),
+				 CLEF_ERROR_UNSUPPORTED, "CLEF_GEMM asks for plain");
+			ck_assert_uint_eq(clef_device_get_stats(dev).launches, launches);
+			ck_assert_int_eq(warnings, 1);
+			clef_device_close(dev);
+		}
+	}
+	warnings = 0;
+	write_kernels("gemm_plain.cl", NULL, NULL);
+	ck_assert_uint_eq(open_and_close().launches, 0);
+	ck_assert_int_eq(warnings, 0);
+}
+END_TEST
+
+/* The engine that is next computes. */
+START_TEST(next_engine_takes_over)
+{
+	clef_device *dev;
+
+	if (test_small())
+		test_skip("the next engine is CLBlast");
+	dev = gemm_open_with(0);
+	if (!dev)
+		test_skip("the first engine is not for this device");
+	clef_device_close(dev);
+	unsetenv("CLEF_GEMM");
+	make_kernel_folder();
+	write_kernels("gemm_cpu.cl", "t##r = a[r] * b1 + t##r", "t##r = a[r] * b1");
+	dev = ck_new(clef_device_open(NULL));
+	ck_assert_int_eq(warnings, 1);
+	ck_assert_ptr_nonnull(strstr(warning, "cpu is set aside"));
+	gemm_check_product(dev, &some_product);
+	ck_assert_int_eq(warnings, 1);
+	clef_device_close(dev);
+}
+END_TEST
+
+/* ---- what cannot be known at open ---- */
+
+/* Without memory for the check a device opens, and the first product is checked. */
+START_TEST(without_memory_the_device_opens)
+{
+	clef_device *dev = ck_new(clef_device_open(NULL));
+	uint64_t most = dev->info.max_allocation;
+	clef__buffer *b = ck_new(clef__buffer_new(dev, 4));
+
+	dev->gemm_checked = 0;
+	free(dev->cache_folder);
+	dev->cache_folder = NULL;
+	dev->info.max_allocation = 100;
+	clef_error_clear();
+	ck_ok(clef__gemm_open(dev));
+	ck_assert_int_eq(clef_error_status(), CLEF_OK);
+	ck_assert_uint_eq(dev->gemm_checked | dev->gemm_bad, 0);
+	ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1, .a = b, .b = b, .c = b }),
+		 CLEF_ERROR_DEVICE_MEMORY, "no device memory");
+	dev->info.max_allocation = most;
+	gemm_check_product(dev, &some_product);
+	ck_assert_uint_ne(dev->gemm_checked, 0);
+	ck_assert_uint_eq(dev->gemm_bad, 0);
+	ck_assert_int_eq(warnings, 0);
+	clef__buffer_release(b);
+	clef_device_close(dev);
+}
+END_TEST
+
+/* A folder of kernels in the making. */
+START_TEST(without_its_file_the_device_opens)
+{
+	clef_device *dev;
+
+	setenv("CLEF_KERNELS", test_dir(), 1);
+	ck_assert_uint_eq(open_and_close().launches, 0);
+	dev = ck_new(clef_device_open(NULL));
+	ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1 }), CLEF_ERROR_IO, "CLEF_KERNELS");
+	clef_device_close(dev);
+	ck_assert_int_eq(warnings, 0);
+}
+END_TEST
+
+/* ---- the profile ---- */
+
+START_TEST(check_is_not_in_the_profile)
+{
+	const char *path = test_path("stderr");
+	int saved = dup(STDERR_FILENO);
+	static char text[65536];
+	FILE *file;
+
+	if (test_small())
+		test_skip("the profile measures the device");
+	setenv("CLEF_PROFILE", "1", 1);
+	ck_assert_ptr_nonnull(freopen(path, "w", stderr));
+	open_and_close();
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	file = fopen(path, "r");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_lt(fread(text, 1, sizeof(text) - 1, file), sizeof(text) - 1);
+	fclose(file);
+	ck_assert_ptr_nonnull(strstr(text, "limits measured here"));
+	ck_assert_ptr_null(strstr(text, "gemm"));
+}
+END_TEST
+
+Suite *gemm_check_suite(void)
+{
+	Suite *s = suite_create("gemm_check");
+	TCase *c = tcase_create("check");
+
+	tcase_add_checked_fixture(c, setup, NULL);
+	tcase_add_test(c, verdict_is_remembered);
+	tcase_add_test(c, without_a_cache_every_open_checks);
+	tcase_add_test(c, damaged_verdict_is_none);
+	tcase_add_test(c, verdict_is_that_of_the_limits);
+	tcase_add_test(c, broken_engine_is_set_aside_at_open);
+	tcase_add_test(c, next_engine_takes_over);
+	tcase_add_test(c, without_memory_the_device_opens);
+	tcase_add_test(c, without_its_file_the_device_opens);
+	tcase_add_test(c, check_is_not_in_the_profile);
+	suite_add_tcase(s, c);
+	return s;
+}
