@@ -113,17 +113,18 @@ static void pack_columns(__global const float *b, int ldb, int depth, int column
 
 /* ---- the tile ---- */
 
-static void store_part(__global float *c, float16 sum, int columns, float beta)
+static void store(__global float *c, float16 sum, float beta)
 {
-	if (columns >= VECTOR) {
-		STORE_GLOBAL(c, beta == 0.0f ? sum : beta * LOAD_GLOBAL(c) + sum);
-	} else {
-		float s[VECTOR];
+	STORE_GLOBAL(c, beta == 0.0f ? sum : beta * LOAD_GLOBAL(c) + sum);
+}
 
-		*(float16_any *)s = sum;
+/* The part of a tile that lies inside of C, where it is not as wide as the tile. One loop for all rows: unrolled into
+ * each it takes as long to compile as all the rest. */
+static void store_edge(__global float *c, int ldc, const float *sums, int width, int rows, int columns, float beta)
+{
+	for (int r = 0; r < rows; r++, c += ldc, sums += width)
 		for (int j = 0; j < columns; j++)
-			c[j] = beta == 0.0f ? s[j] : beta * c[j] + s[j];
-	}
+			c[j] = beta == 0.0f ? sums[j] : beta * c[j] + sums[j];
 }
 
 static float16 load_part(__global const float *x, int columns)
@@ -159,12 +160,23 @@ static void tile_2(__global const float *a, __local const float *b, int depth, i
 	}
 #define STORE(r)                                                                                                       \
 	if (r < rows) {                                                                                                \
-		store_part(c + (size_t)r * ldc, s##r, columns, beta);                                                  \
-		store_part(c + (size_t)r * ldc + VECTOR, t##r, columns - VECTOR, beta);                                \
+		store(c + (size_t)r * ldc, s##r, beta);                                                                \
+		store(c + (size_t)r * ldc + VECTOR, t##r, beta);                                                       \
 	}
-	EACH_ROW(STORE)
+#define KEEP(r)                                                                                                        \
+	*(float16_any *)(sums + r * NR) = s##r;                                                                        \
+	*(float16_any *)(sums + r * NR + VECTOR) = t##r;
+	if (columns >= NR) {
+		EACH_ROW(STORE)
+	} else {
+		float sums[MR * NR];
+
+		EACH_ROW(KEEP)
+		store_edge(c, ldc, sums, NR, rows, columns, beta);
+	}
 #undef START
 #undef STORE
+#undef KEEP
 }
 
 /* The same for up to one vector of columns. */
@@ -185,10 +197,19 @@ static void tile_1(__global const float *a, __local const float *b, int depth, i
 	}
 #define STORE(r)                                                                                                       \
 	if (r < rows)                                                                                                  \
-		store_part(c + (size_t)r * ldc, s##r, columns, beta);
-	EACH_ROW(STORE)
+		store(c + (size_t)r * ldc, s##r, beta);
+#define KEEP(r) *(float16_any *)(sums + r * VECTOR) = s##r;
+	if (columns >= VECTOR) {
+		EACH_ROW(STORE)
+	} else {
+		float sums[MR * VECTOR];
+
+		EACH_ROW(KEEP)
+		store_edge(c, ldc, sums, VECTOR, rows, columns, beta);
+	}
 #undef START
 #undef STORE
+#undef KEEP
 }
 
 /* A second pass over the tiles of a panel, while they are in the cache: it keeps the tile itself as it is. */
