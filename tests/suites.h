@@ -25,7 +25,12 @@
 	X(tape_errors) \
 	X(allocations) \
 	X(random) \
+	X(random_draws) \
+	X(random_streams) \
+	X(random_long) \
 	X(init) \
+	X(init_trunc) \
+	X(init_structure) \
 	X(init_parse) \
 	X(gzread) \
 	X(data) \

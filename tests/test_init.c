@@ -6,59 +6,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "check_clef.h"
-#include "tensor_internal.h"
-
-#define GUARD 42.5f
-
-/* ---- a tensor inside a larger buffer ---- */
-
-typedef struct inside {
-	clef__buffer *buffer;
-	clef_tensor *x;
-	size_t n, offset, total;
-	float *values; /* host copy of the whole buffer; those of x begin at `offset` */
-} inside;
-
-static inside inside_new(clef_shape shape, size_t offset)
-{
-	inside t = { .n = (size_t)clef_shape_numel(shape), .offset = offset };
-
-	t.total = offset + t.n + 70;
-	t.values = malloc(t.total * sizeof(float));
-	ck_assert_ptr_nonnull(t.values);
-	for (size_t i = 0; i < t.total; i++)
-		t.values[i] = GUARD;
-	t.buffer = ck_new(clef__buffer_new(test_device, t.total * sizeof(float)));
-	ck_ok(clef__buffer_write(t.buffer, 0, t.values, t.total * sizeof(float)));
-	t.x = ck_new(clef__tensor_view(test_device, CLEF_FLOAT32, shape, t.buffer, offset));
-	return t;
-}
-
-/* Reads the buffer and checks that all but x is as it was. */
-static const float *inside_read(inside *t)
-{
-	ck_ok(clef__buffer_read(t->buffer, 0, t->values, t->total * sizeof(float)));
-	for (size_t i = 0; i < t->total; i++)
-		if (i < t->offset || i >= t->offset + t->n)
-			ck_assert_msg(t->values[i] == GUARD, "element %zu beside the tensor is %g", i,
-				      (double)t->values[i]);
-	return t->values + t->offset;
-}
-
-static void inside_free(inside *t)
-{
-	clef_tensor_free(t->x);
-	clef__buffer_release(t->buffer);
-	free(t->values);
-}
-
-static void ck_same_bits(const float *got, const float *want, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		ck_assert_msg(!memcmp(&got[i], &want[i], sizeof(float)), "element %zu of %zu is %a, expected %a", i, n,
-			      (double)got[i], (double)want[i]);
-}
+#include "init_case.h"
 
 /* ---- bits ---- */
 
@@ -222,6 +170,19 @@ START_TEST(nothing_to_fill_is_a_draw_too)
 	ck_ok(clef_init_uniform(empty, 0, 1, &rng));
 	ck_ok(clef_init_normal(empty, 0, 1, &rng));
 	ck_assert_uint_eq(rng.counter, 8);
+	ck_ok(clef_init_trunc_normal(dry, 0, 1, -2, 2, &rng));
+	ck_ok(clef_init_trunc_normal(empty, 0, 1, -2, 2, &rng));
+	ck_ok(clef_init_lecun_uniform(dry, &rng));
+	ck_ok(clef_init_lecun_normal(dry, &rng));
+	ck_ok(clef_init_orthogonal(dry, 0, &rng));
+	ck_ok(clef_init_orthogonal(empty, 0, &rng));
+	ck_ok(clef_init_sparse(dry, 0.5f, 1, &rng));
+	ck_ok(clef_init_sparse(empty, 0.5f, 1, &rng));
+	ck_ok(clef_random_exponential(dry, 1, &rng));
+	ck_ok(clef_random_bernoulli(empty, 1, &rng));
+	ck_assert_uint_eq(rng.counter, 18);
+	ck_ok(clef_init_eye(dry));
+	ck_ok(clef_init_eye(empty));
 	ck_ok(clef_init_constant(dry, 3));
 	ck_ok(clef_init_constant(empty, 3));
 	ck_assert_uint_eq(clef_device_get_stats(test_device).launches, launches);
@@ -450,7 +411,7 @@ START_TEST(apply_does_what_the_function_does)
 	ck_ok(clef_init_apply(t.x, &(clef_init){ .kind = CLEF_INIT_CONSTANT, .p = 0.1f }, &rng));
 	ck_assert(inside_read(&t)[7] == 0.1f && rng.counter == 2);
 	ck_fails(clef_init_apply(t.x, &(clef_init){ 0 }, &rng), CLEF_ERROR_INVALID, "CLEF_INIT_DEFAULT");
-	ck_fails(clef_init_apply(t.x, &(clef_init){ .kind = (clef_init_kind)8 }, &rng), CLEF_ERROR_INVALID, "kind 8");
+	ck_fails(clef_init_apply(t.x, &(clef_init){ .kind = (clef_init_kind)99 }, &rng), CLEF_ERROR_INVALID, "kind 99");
 	ck_fails(clef_init_apply(t.x, NULL, &rng), CLEF_ERROR_INVALID, "init is NULL");
 	inside_free(&t);
 }

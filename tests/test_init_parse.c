@@ -43,6 +43,33 @@ static const struct {
 	{ "constant(12345678901234567890)", { .kind = CLEF_INIT_CONSTANT, .p = 12345678901234567890.0f } },
 	{ "constant(3.14159265358979323846264338327950288)", { .kind = CLEF_INIT_CONSTANT, .p = 3.14159265f } },
 	{ "constant(1e-999)", { .kind = CLEF_INIT_CONSTANT } },
+	{ "constant(value=3)", { .kind = CLEF_INIT_CONSTANT, .p = 3 } },
+	{ "uniform(hi = 2)", { .kind = CLEF_INIT_UNIFORM, .q = 2 } },
+	{ "uniform(hi=2, lo=-1)", { .kind = CLEF_INIT_UNIFORM, .p = -1, .q = 2 } },
+	{ "normal(std=0.5)", { .kind = CLEF_INIT_NORMAL, .q = 0.5f } },
+	{ "normal(3, std=0.5)", { .kind = CLEF_INIT_NORMAL, .p = 3, .q = 0.5f } },
+	{ "xavier_uniform(gain=2)", { .kind = CLEF_INIT_XAVIER_UNIFORM, .p = 2 } },
+	{ "kaiming_normal(a=0.2, mode=fan_out)",
+	  { .kind = CLEF_INIT_KAIMING_NORMAL, .kaiming = { CLEF_FAN_OUT, CLEF_NONLINEARITY_LEAKY_RELU, 0.2f } } },
+	{ "kaiming_uniform(nonlinearity = conv_transpose2d, fan_out)",
+	  { .kind = CLEF_INIT_KAIMING_UNIFORM, .kaiming = { CLEF_FAN_OUT, CLEF_NONLINEARITY_LINEAR, 0 } } },
+	{ "trunc_normal", { .kind = CLEF_INIT_TRUNC_NORMAL } },
+	{ "trunc_normal(0, 0.02, -2, 2)", { .kind = CLEF_INIT_TRUNC_NORMAL, .q = 0.02f, .lo = -2, .hi = 2 } },
+	{ "trunc_normal(1, 0.5)", { .kind = CLEF_INIT_TRUNC_NORMAL, .p = 1, .q = 0.5f, .lo = -2, .hi = 2 } },
+	{ "trunc_normal(std=0.02)", { .kind = CLEF_INIT_TRUNC_NORMAL, .q = 0.02f, .lo = -2, .hi = 2 } },
+	{ "trunc_normal(hi=0)", { .kind = CLEF_INIT_TRUNC_NORMAL, .q = 1, .lo = -2 } },
+	{ "lecun_uniform", { .kind = CLEF_INIT_LECUN_UNIFORM } },
+	{ "lecun_normal()", { .kind = CLEF_INIT_LECUN_NORMAL } },
+	{ "orthogonal", { .kind = CLEF_INIT_ORTHOGONAL } },
+	{ "orthogonal(1.41)", { .kind = CLEF_INIT_ORTHOGONAL, .p = 1.41f } },
+	{ "eye", { .kind = CLEF_INIT_EYE } },
+	{ "dirac", { .kind = CLEF_INIT_DIRAC } },
+	{ "dirac(2)", { .kind = CLEF_INIT_DIRAC, .groups = 2 } },
+	{ "dirac(groups=2)", { .kind = CLEF_INIT_DIRAC, .groups = 2 } },
+	{ "sparse(0.9)", { .kind = CLEF_INIT_SPARSE, .p = 0.9f, .q = 0.01f } },
+	{ "sparse(0)", { .kind = CLEF_INIT_SPARSE, .q = 0.01f } },
+	{ "sparse(1, 2)", { .kind = CLEF_INIT_SPARSE, .p = 1, .q = 2 } },
+	{ "sparse(std=2, sparsity=0.5)", { .kind = CLEF_INIT_SPARSE, .p = 0.5f, .q = 2 } },
 };
 
 START_TEST(parse_accepts)
@@ -58,6 +85,10 @@ START_TEST(parse_accepts)
 	ck_assert_int_eq(got.kaiming.mode, want->kaiming.mode);
 	ck_assert_int_eq(got.kaiming.nonlinearity, want->kaiming.nonlinearity);
 	ck_assert_float_eq(got.kaiming.a, want->kaiming.a);
+	ck_assert_float_eq(got.lo, want->lo);
+	ck_assert_float_eq(got.hi, want->hi);
+	ck_assert_int_eq(got.groups, want->groups);
+	ck_assert_int_eq(clef_error_status(), CLEF_OK);
 }
 END_TEST
 
@@ -105,6 +136,32 @@ static const struct {
 	{ "kaiming_normal(1, 2)", "the slope of leaky_relu" },
 	{ "kaiming_uniform(gelu)", "leaky_relu, relu, linear, sigmoid, tanh or selu" },
 	{ "kaiming_uniform(fan_in relu)", "in any order" },
+	{ "kaiming_uniform(mode=relu)", "in any order" },
+	{ "kaiming_uniform(a=0, a=0)", "in any order" },
+	{ "", "eye, dirac or sparse" },
+	{ "constant(values=3)", "constant(value)" },
+	{ "normal(std=1, 3)", "normal(mean, std)" },
+	{ "normal(0, mean=0)", "normal(mean, std)" },
+	{ "normal(mode=fan_in)", "normal(mean, std)" },
+	{ "eye(1)", "expected eye" },
+	{ "eye(gain=1)", "expected eye" },
+	{ "lecun_normal(1)", "expected lecun_normal" },
+	{ "trunc_normal(1)", "trunc_normal(mean, std, lo, hi)" },
+	{ "trunc_normal(0, 1, 2)", "lo < hi" },
+	{ "trunc_normal(0, 0, -2, 2)", "std > 0" },
+	{ "trunc_normal(0, 1, 2, -2)", "lo < hi" },
+	{ "trunc_normal(0, 1, -2, 2, 3)", "lo < hi" },
+	{ "orthogonal(0)", "gain > 0" },
+	{ "orthogonal(1, 2)", "gain > 0" },
+	{ "dirac(0)", "from 1 to 16777216" },
+	{ "dirac(1.5)", "whole number" },
+	{ "dirac(3e9)", "whole number" },
+	{ "sparse", "sparse(sparsity, std)" },
+	{ "sparse()", "sparse(sparsity, std)" },
+	{ "sparse(std=0.1)", "sparse(sparsity, std)" },
+	{ "sparse(1.1)", "0 <= sparsity <= 1" },
+	{ "sparse(-0.1)", "0 <= sparsity <= 1" },
+	{ "sparse(0.5, 0)", "std > 0" },
 };
 
 START_TEST(parse_refuses)
@@ -139,6 +196,40 @@ START_TEST(parse_reads_points_where_the_locale_has_commas)
 }
 END_TEST
 
+START_TEST(nonlinearities_have_the_names_of_pytorch)
+{
+	static const struct {
+		const char *name;
+		clef_nonlinearity value;
+	} rows[] = {
+		{ "linear", CLEF_NONLINEARITY_LINEAR },
+		{ "conv1d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv2d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv3d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv_transpose1d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv_transpose2d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv_transpose3d", CLEF_NONLINEARITY_LINEAR },
+		{ "sigmoid", CLEF_NONLINEARITY_SIGMOID },
+		{ "tanh", CLEF_NONLINEARITY_TANH },
+		{ "relu", CLEF_NONLINEARITY_RELU },
+		{ "leaky_relu", CLEF_NONLINEARITY_LEAKY_RELU },
+		{ "selu", CLEF_NONLINEARITY_SELU },
+	};
+	clef_nonlinearity got;
+
+	for (int i = 0; i < CLEF_COUNT(rows); i++) {
+		got = (clef_nonlinearity)-1;
+		ck_ok(clef_nonlinearity_parse(rows[i].name, &got));
+		ck_assert_int_eq(got, rows[i].value);
+	}
+	ck_fails(clef_nonlinearity_parse("gelu", &got), CLEF_ERROR_INVALID, "\"gelu\", expected linear");
+	ck_fails(clef_nonlinearity_parse("", &got), CLEF_ERROR_INVALID, "expected linear");
+	ck_fails(clef_nonlinearity_parse(NULL, &got), CLEF_ERROR_INVALID, "name is NULL");
+	ck_fails(clef_nonlinearity_parse("relu", NULL), CLEF_ERROR_INVALID, "nonlinearity is NULL");
+	ck_assert_int_eq(got, CLEF_NONLINEARITY_SELU);
+}
+END_TEST
+
 Suite *init_parse_suite(void)
 {
 	Suite *s = suite_create("init_parse");
@@ -148,6 +239,7 @@ Suite *init_parse_suite(void)
 	tcase_add_loop_test(c, parse_refuses, 0, CLEF_COUNT(refused));
 	tcase_add_test(c, parse_refuses_null);
 	tcase_add_test(c, parse_reads_points_where_the_locale_has_commas);
+	tcase_add_test(c, nonlinearities_have_the_names_of_pytorch);
 	suite_add_tcase(s, c);
 	return s;
 }

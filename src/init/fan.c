@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Initializers that scale with the shape, so that signals keep their variance from layer to layer: Glorot and Bengio
- * 2010 (xavier), He et al. 2015 (kaiming). Everything is computed in double and rounded once, as PyTorch does, so the
- * bounds are PyTorch's to the last bit or the one before.
+ * 2010 (xavier), He et al. 2015 (kaiming), LeCun et al. 1998 (lecun). Everything is computed in double and rounded
+ * once, as PyTorch does, so the bounds are PyTorch's to the last bit or the one before.
  */
 #include <float.h>
 #include <math.h>
@@ -26,6 +26,40 @@ static double gain_of(clef_nonlinearity nonlinearity, double a)
 		return 0.75;
 	}
 	return NAN;
+}
+
+clef_status clef_nonlinearity_parse(const char *name, clef_nonlinearity *nonlinearity)
+{
+	static const struct {
+		const char *name;
+		clef_nonlinearity value;
+	} rows[] = {
+		{ "leaky_relu", CLEF_NONLINEARITY_LEAKY_RELU },
+		{ "relu", CLEF_NONLINEARITY_RELU },
+		{ "linear", CLEF_NONLINEARITY_LINEAR },
+		{ "conv1d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv2d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv3d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv_transpose1d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv_transpose2d", CLEF_NONLINEARITY_LINEAR },
+		{ "conv_transpose3d", CLEF_NONLINEARITY_LINEAR },
+		{ "sigmoid", CLEF_NONLINEARITY_SIGMOID },
+		{ "tanh", CLEF_NONLINEARITY_TANH },
+		{ "selu", CLEF_NONLINEARITY_SELU },
+	};
+
+	if (!name || !nonlinearity)
+		return clef__fail(CLEF_ERROR_INVALID, "clef_nonlinearity_parse: %s is NULL",
+				  name ? "nonlinearity" : "name");
+	for (int i = 0; i < CLEF_COUNT(rows); i++)
+		if (!strcmp(name, rows[i].name)) {
+			*nonlinearity = rows[i].value;
+			return CLEF_OK;
+		}
+	return clef__fail(CLEF_ERROR_INVALID,
+			  "clef_nonlinearity_parse: \"%s\", expected linear, conv1d, conv2d, conv3d, conv_transpose1d, "
+			  "conv_transpose2d, conv_transpose3d, sigmoid, tanh, relu, leaky_relu or selu",
+			  name);
 }
 
 float clef_calculate_gain(clef_nonlinearity nonlinearity, float a)
@@ -150,6 +184,27 @@ clef_status clef_init_kaiming_normal(clef_tensor *x, const clef_kaiming_opts *op
 {
 	double std = 0;
 	clef_status status = kaiming_std("clef_init_kaiming_normal", x, opts, rng, &std);
+
+	return status ? status : clef_init_normal(x, 0, (float)std, rng);
+}
+
+static clef_status lecun_std(const char *what, const clef_tensor *x, const clef_rng *rng, double *std)
+{
+	return kaiming_std(what, x, &(clef_kaiming_opts){ .nonlinearity = CLEF_NONLINEARITY_LINEAR }, rng, std);
+}
+
+clef_status clef_init_lecun_uniform(clef_tensor *x, clef_rng *rng)
+{
+	double std = 0;
+	clef_status status = lecun_std("clef_init_lecun_uniform", x, rng, &std);
+
+	return status ? status : fill_uniform(x, std, rng);
+}
+
+clef_status clef_init_lecun_normal(clef_tensor *x, clef_rng *rng)
+{
+	double std = 0;
+	clef_status status = lecun_std("clef_init_lecun_normal", x, rng, &std);
 
 	return status ? status : clef_init_normal(x, 0, (float)std, rng);
 }

@@ -22,13 +22,14 @@ clef_status clef__init_check(const char *what, const clef_tensor *x, const clef_
 }
 
 /* A device that has vectors wants them spelled out; elsewhere, and in an interpreter, they would only spill. */
-static clef_status draw(const clef_tensor *x, clef_rng *rng, clef__launch_opts *opts)
+clef_status clef__init_draw(const clef_tensor *x, clef_rng *rng, clef__launch_opts *opts)
 {
 	const bool vectors = clef_device_get_info(x->dev)->float_vector > 1;
 	const size_t values = vectors ? 64 : 4;
 	clef_status status = CLEF_OK;
 
-	opts->program = "random";
+	if (!opts->program)
+		opts->program = "random";
 	opts->defines = vectors ? "#define PHILOX_WIDTH 16\n" : "#define PHILOX_WIDTH 1\n";
 	opts->exact = true;
 	opts->global[0] = ((size_t)x->numel + values - 1) / values;
@@ -51,7 +52,7 @@ clef_status clef_init_uniform(clef_tensor *x, float lo, float hi, clef_rng *rng)
 				  "clef_init_uniform: bounds %g and %g, expected lo <= hi, both finite and at most %g "
 				  "apart",
 				  (double)lo, (double)hi, (double)FLT_MAX);
-	return draw(
+	return clef__init_draw(
 		x, rng,
 		&(clef__launch_opts){
 			.kernel = "uniform",
@@ -71,12 +72,12 @@ clef_status clef_init_normal(clef_tensor *x, float mean, float std, clef_rng *rn
 				  "clef_init_normal: mean %g and standard deviation %g, expected finite numbers, the "
 				  "second one not negative",
 				  (double)mean, (double)std);
-	return draw(x, rng,
-		    &(clef__launch_opts){
-			    .kernel = "normal",
-			    .args = { CLEF__TENSOR(x), CLEF__UINT(x->numel), CLEF__FLOAT(mean), CLEF__FLOAT(std),
-				      CLEF__ULONG(rng->seed), CLEF__ULONG(rng->counter) },
-		    });
+	return clef__init_draw(x, rng,
+			       &(clef__launch_opts){
+				       .kernel = "normal",
+				       .args = { CLEF__TENSOR(x), CLEF__UINT(x->numel), CLEF__FLOAT(mean),
+						 CLEF__FLOAT(std), CLEF__ULONG(rng->seed), CLEF__ULONG(rng->counter) },
+			       });
 }
 
 clef_status clef_init_constant(clef_tensor *x, float value)

@@ -3,9 +3,7 @@
  * Random numbers on the host, from the same text as the kernels' (cl/philox.clh). Element i of a draw is word i % 4 of
  * the Philox block i / 4.
  */
-#include <clef/init.h>
-
-#include "base_internal.h"
+#include "init_internal.h"
 #include "philox.clh"
 
 void clef_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -55,6 +53,54 @@ void clef_rng_normal(clef_rng *rng, float *values, size_t n)
 		memcpy(values + i, z, CLEF__MIN(n - i, 4) * sizeof(*z));
 	}
 	rng->counter++;
+}
+
+clef_status clef_rng_exponential(clef_rng *rng, float *values, size_t n, float rate)
+{
+	clef_status status = clef__random_rate_check("clef_rng_exponential", rate);
+	const float half_mean = (float)(0.5 / (double)rate);
+	uint32_t w[4];
+
+	if (status)
+		return status;
+	for (size_t i = 0; i < n; i++) {
+		if (i % 4 == 0)
+			draw_block(rng, i / 4, w);
+		values[i] = philox_log(w[i % 4]) * half_mean;
+	}
+	rng->counter++;
+	return CLEF_OK;
+}
+
+clef_status clef_rng_bernoulli(clef_rng *rng, float *values, size_t n, float p)
+{
+	clef_status status = clef__random_share_check("clef_rng_bernoulli", p);
+
+	if (status)
+		return status;
+	clef_rng_uniform(rng, values, n);
+	for (size_t i = 0; i < n; i++)
+		values[i] = values[i] < p ? 1.0f : 0.0f;
+	return CLEF_OK;
+}
+
+clef_status clef_rng_randint(clef_rng *rng, int32_t *values, size_t n, int64_t lo, int64_t hi)
+{
+	const uint32_t range = (uint32_t)((uint64_t)hi - (uint64_t)lo);
+	const uint32_t excess = range ? (0u - range) % range : 0;
+	clef_status status = clef__random_int_check("clef_rng_randint", lo, hi);
+	uint32_t r[4] = { 0 };
+
+	if (status)
+		return status;
+	for (size_t i = 0; i < n; i++) {
+		if (i % 4 == 0)
+			philox_below(r, range, excess, (uint32_t)(i / 4), (uint32_t)((uint64_t)(i / 4) >> 32),
+				     rng->seed, rng->counter);
+		values[i] = (int32_t)(lo + r[i % 4]);
+	}
+	rng->counter++;
+	return CLEF_OK;
 }
 
 /* The words of one draw, one after another. */

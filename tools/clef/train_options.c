@@ -84,9 +84,11 @@ static const option_row rows[] = {
 	    "(default: \"linear(256) relu linear(256) relu linear(10)\")"),
 	ROW("init", "INIT", parse_init, init, NULL,
 	    "how weights start: xavier_uniform, xavier_normal,\n"
-	    "kaiming_uniform, kaiming_normal, normal(0, 0.02),\n"
-	    "uniform(-0.1, 0.1), or default, which is PyTorch's for\n"
-	    "the layer (default: xavier_uniform)"),
+	    "kaiming_uniform, kaiming_normal, lecun_normal,\n"
+	    "normal(0, 0.02), trunc_normal(0, 0.02), orthogonal,\n"
+	    "sparse(0.9), uniform(-0.1, 0.1) and others of init.h,\n"
+	    "or default, which is PyTorch's for the layer (default:\n"
+	    "xavier_uniform)"),
 	ROW("optim", "adam|sgd", parse_optim, optim, "adam or sgd", "the optimizer (default: adam)"),
 	ROW("lr", "RATE", option_positive, lr, "a number from 1.2e-38 to 3.4e38, such as 0.001",
 	    "the learning rate (default: 0.001)"),
