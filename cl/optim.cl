@@ -1,59 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Update rules, one kernel each, over a range of the collated parameters: w the values, g the gradients, then the
- * rule's state. One work-item an element; this runs at the speed of memory on CPUs and GPUs. The host works out what
- * depends on the step alone, in double precision.
+ * A step of an optimizer over a range of the collated parameters. The host defines RULE, a function of optim_rules.clh,
+ * and STATES, how many states it has; the others of the three are not touched. This runs at the speed of memory, which
+ * is why values, gradients and states are each read and written once, by vectors.
  */
+#include "optim.clh"
+#include "optim_rules.clh"
 
-/* The gradient with weight decay; without it w is left out, because 0 * w is not 0 for an infinite w. */
-static float decayed(float g, float w, float weight_decay)
-{
-	return weight_decay != 0.0f ? g + weight_decay * w : g;
-}
-
-__kernel void sgd(__global float *w, ulong w_offset, __global const float *g, ulong g_offset, int n, float lr,
-		  float weight_decay)
+__kernel void update(__global float *restrict w, ulong w_offset, __global const float *restrict g, ulong g_offset,
+		     __global float *restrict s0, ulong s0_offset, __global float *restrict s1, ulong s1_offset,
+		     __global float *restrict s2, ulong s2_offset, __global const float *control, ulong control_offset,
+		     __global const float *ratios, ulong ratios_offset, int n, NUMBERS)
 {
 	GLOBAL_ID(i, n);
+	GET_NUMBERS(c, k, PARAMETER(i / (BLOCK / ITEM)));
+	const ulong from = (ulong)i * ITEM;
+	float factor = 1.0f, ratio = 1.0f;
 
-	w += w_offset;
-	g += g_offset;
-	w[i] -= lr * decayed(g[i], w[i], weight_decay);
-}
+	if (ACTIVE(c) == 0.0f)
+		return;
+#ifdef CONTROL
+	control += control_offset;
+	if (control[CONTROL_SKIP] != 0.0f)
+		return;
+	factor = control[CONTROL_FACTOR];
+#endif
+#ifdef RATIO
+	ratio = ratios[ratios_offset + PARAMETER(i / (BLOCK / ITEM))];
+#endif
+	w += w_offset + from;
+	g += g_offset + from;
+	s0 += s0_offset + from;
+	s1 += s1_offset + from;
+	s2 += s2_offset + from;
+	for (int j = 0; j < ITEM; j += LANES) {
+		real x = LOAD(w + j), d = factor * gradient(g + j, c), s[3];
 
-/* keep and take: momentum and 1 - dampening, but 0 and 1 at the first step. */
-__kernel void sgd_momentum(__global float *w, ulong w_offset, __global const float *g, ulong g_offset,
-			   __global float *v, ulong v_offset, int n, float lr, float weight_decay, float momentum,
-			   float keep, float take, float nesterov)
-{
-	GLOBAL_ID(i, n);
-	float d, velocity;
-
-	w += w_offset;
-	g += g_offset;
-	v += v_offset;
-	d = decayed(g[i], w[i], weight_decay);
-	velocity = keep * v[i] + take * d;
-	v[i] = velocity;
-	w[i] -= lr * (nesterov != 0.0f ? d + momentum * velocity : velocity);
-}
-
-/* step_size = lr / (1 - beta1^t), scale = 1 / sqrt(1 - beta2^t). */
-__kernel void adam(__global float *w, ulong w_offset, __global const float *g, ulong g_offset, __global float *m,
-		   ulong m_offset, __global float *v, ulong v_offset, int n, float step_size, float weight_decay,
-		   float beta1, float one_minus_beta1, float beta2, float one_minus_beta2, float eps, float scale)
-{
-	GLOBAL_ID(i, n);
-	float d, mean, square;
-
-	w += w_offset;
-	g += g_offset;
-	m += m_offset;
-	v += v_offset;
-	d = decayed(g[i], w[i], weight_decay);
-	mean = beta1 * m[i] + one_minus_beta1 * d;
-	square = beta2 * v[i] + one_minus_beta2 * d * d;
-	m[i] = mean;
-	v[i] = square;
-	w[i] -= step_size * mean / (sqrt(square) * scale + eps);
+#if STATES > 0
+		s[0] = LOAD(s0 + j);
+#endif
+#if STATES > 1
+		s[1] = LOAD(s1 + j);
+#endif
+#if STATES > 2
+		s[2] = LOAD(s2 + j);
+#endif
+		d = decayed(d, x, L2(c));
+		x = SHRUNK(x, c);
+		RULE(&x, d, s, k, RATE(c), ratio);
+		STORE(x, w + j);
+#if STATES > 0
+		STORE(s[0], s0 + j);
+#endif
+#if STATES > 1
+		STORE(s[1], s1 + j);
+#endif
+#if STATES > 2
+		STORE(s[2], s2 + j);
+#endif
+	}
 }

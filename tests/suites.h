@@ -68,6 +68,9 @@
 	X(models) \
 	X(optim) \
 	X(optim_options) \
+	X(optim_rules) \
+	X(optim_groups) \
+	X(schedule) \
 	X(training) \
 	X(vision)
 /* clang-format on */

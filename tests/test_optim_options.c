@@ -27,7 +27,7 @@ START_TEST(test_bad_options)
 		const char *message;
 	} adam[] = {
 		{ { .lr = -1 }, "clef_adam_new: lr is -1" },
-		{ { .beta1 = 1 }, "beta1 is 1, must be > 0 and < 1" },
+		{ { .beta1 = 1 }, "beta1 is 1, must be >= 0 and < 1" },
 		{ { .beta1 = -0.1f }, "beta1 is -0.1" },
 		{ { .beta2 = 1.5f }, "beta2 is 1.5" },
 		{ { .beta2 = NAN }, "beta2 is" },

@@ -11,6 +11,7 @@
  *   init.h     random numbers and initializers (torch.nn.init)
  *   nn.h       parameters, models, layers (torch.nn)
  *   optim.h    optimizers (torch.optim)
+ *   schedule.h learning rates that change (torch.optim.lr_scheduler)
  *   data.h     data sets and the loader (torch.utils.data)
  *
  * A training program needs this much (see examples/ for complete ones):
@@ -44,6 +45,7 @@
 #include <clef/nn.h>
 #include <clef/ops.h>
 #include <clef/optim.h>
+#include <clef/schedule.h>
 #include <clef/tensor.h>
 
 #endif

@@ -1,295 +1,172 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Optimizers. A rule is one row of `rules` and one kernel in cl/optim.cl: the kernel gets the values, the gradients,
- * the rule's state, the number of elements, and then the numbers that the row's function computes for the step. Values,
- * gradients and state are laid out alike, so one launch updates any range of parameters.
- *
- * A step covers the parameters that the last backward pass reached. Commonly that is all of them, in one launch.
- * Otherwise each unbroken run is a launch. Steps are counted for each parameter, as PyTorch does, because one that was
- * passed over is behind with its bias correction; a run therefore also ends where the count changes.
+ * What all optimizers have in common but the step itself: options, making and freeing, the learning rate, groups.
  */
-#include <math.h>
-
-#include "nn_internal.h"
-
-#define MAX_STATES  4
-#define MAX_NUMBERS (CLEF__MAX_ARGS - 3 - MAX_STATES)
-
-typedef struct rule {
-	const char *kernel;
-	int states;     /* buffers of state */
-	double streams; /* floats read or written for one element */
-	/* Writes what the kernel takes in step t = 1, 2, ... and returns how many numbers that is. */
-	int (*numbers)(const clef_optim *optim, int64_t t, float out[MAX_NUMBERS]);
-} rule;
-
-struct clef_optim {
-	const rule *rule;
-	clef_params *params;
-	clef_tensor *state[MAX_STATES]; /* float32 [size] */
-	int64_t *steps;                 /* made so far, of each parameter */
-	float lr;
-	union {
-		clef_sgd_opts sgd;
-		clef_adam_opts adam;
-	} opts; /* as given, with defaults filled in; lr is above */
-};
-
-/* ---- rules ---- */
-
-static int sgd_numbers(const clef_optim *optim, int64_t t, float out[MAX_NUMBERS])
-{
-	(void)t;
-	out[0] = optim->lr;
-	out[1] = optim->opts.sgd.weight_decay;
-	return 2;
-}
-
-static int sgd_momentum_numbers(const clef_optim *optim, int64_t t, float out[MAX_NUMBERS])
-{
-	const clef_sgd_opts *o = &optim->opts.sgd;
-
-	out[0] = optim->lr;
-	out[1] = o->weight_decay;
-	out[2] = o->momentum;
-	out[3] = t == 1 ? 0.0f : o->momentum;
-	out[4] = t == 1 ? 1.0f : 1.0f - o->dampening;
-	out[5] = o->nesterov ? 1.0f : 0.0f;
-	return 6;
-}
-
-static int adam_numbers(const clef_optim *optim, int64_t t, float out[MAX_NUMBERS])
-{
-	const clef_adam_opts *o = &optim->opts.adam;
-	double beta1 = (double)o->beta1, beta2 = (double)o->beta2;
-
-	out[0] = (float)((double)optim->lr / (1.0 - pow(beta1, (double)t)));
-	out[1] = o->weight_decay;
-	out[2] = o->beta1;
-	out[3] = (float)(1.0 - beta1);
-	out[4] = o->beta2;
-	out[5] = (float)(1.0 - beta2);
-	out[6] = o->eps;
-	out[7] = (float)(1.0 / sqrt(1.0 - pow(beta2, (double)t)));
-	return 8;
-}
-
-enum { SGD, SGD_MOMENTUM, ADAM };
-
-static const rule rules[] = {
-	[SGD] = { "sgd", 0, 3.0, sgd_numbers },
-	[SGD_MOMENTUM] = { "sgd_momentum", 1, 5.0, sgd_momentum_numbers },
-	[ADAM] = { "adam", 2, 7.0, adam_numbers },
-};
+#include "optim_internal.h"
 
 /* ---- options ---- */
 
-/* Fails unless low < value < high, with `closed` low <= value < high. NaN fails. */
-static clef_status check(const char *function, const char *field, float value, float low, float high, bool closed)
-{
-	char upper[32] = "finite";
+static const struct {
+	double low, high;
+	bool low_open, high_open;
+} ranges[] = {
+	[CLEF__POSITIVE] = { 0, INFINITY, true, true },
+	[CLEF__NON_NEGATIVE] = { 0, INFINITY, false, true },
+	[CLEF__BELOW_ONE] = { 0, 1, false, true },
+	[CLEF__SHARE] = { 0, 1, false, false },
+	[CLEF__INSIDE] = { 0, 1, true, true },
+	[CLEF__ABOVE_ONE] = { 1, INFINITY, true, true },
+	[CLEF__NEGATIVE] = { -INFINITY, 0, true, false },
+};
 
-	if (isfinite(value) && (closed ? value >= low : value > low) && value < high)
+clef_status clef__option_check(const char *function, const char *name, float value, clef__range range)
+{
+	double x = (double)value, low = ranges[range].low, high = ranges[range].high;
+	char lower[32] = "", upper[32] = "finite";
+
+	if (isfinite(x) && (ranges[range].low_open ? x > low : x >= low) &&
+	    (ranges[range].high_open ? x < high : x <= high))
 		return CLEF_OK;
+	if (isfinite(low))
+		snprintf(lower, sizeof(lower), "%s %g and ", ranges[range].low_open ? ">" : ">=", low);
 	if (isfinite(high))
-		snprintf(upper, sizeof(upper), "< %g", (double)high);
-	return clef__fail(CLEF_ERROR_INVALID, "%s: %s is %g, must be %s %g and %s", function, field, (double)value,
-			  closed ? ">=" : ">", (double)low, upper);
+		snprintf(upper, sizeof(upper), "%s %g", ranges[range].high_open ? "<" : "<=", high);
+	return clef__fail(CLEF_ERROR_INVALID, "%s: %s is %g, must be %s%s", function, name, x, lower, upper);
 }
 
-static float or_default(float value, float preset)
+clef_status clef__options(const char *function, const clef__option *options, int count)
 {
-	return value == 0.0f ? preset : value;
+	clef_status s = CLEF_OK;
+
+	for (int i = 0; i < count && !s; i++) {
+		const clef__option *o = &options[i];
+
+		if (clef__left_out(*o->value))
+			*o->value = o->preset;
+		s = clef__option_check(function, o->name, *o->value, o->range);
+	}
+	return s;
 }
 
-static clef_optim *new_optim(clef_params *params, const rule *r, float lr, const char *function)
+/* ---- making ---- */
+
+/* The parts of the set that the kernels look up. */
+static clef_status make_map(clef_optim *optim)
+{
+	const clef_params *params = optim->params;
+	enum { CHUNK = 8 }; /* blocks: enough to keep its sums small beside it, few enough to keep a GPU busy */
+	int chunks = 0;
+	int *map, *starts;
+	clef_status s;
+
+	optim->blocks = (int)(params->size / CLEF__BLOCK);
+	optim->first_chunk = clef__calloc((size_t)params->count + 1, sizeof(int), "an optimizer's chunks");
+	if (!optim->first_chunk)
+		return CLEF_ERROR_MEMORY;
+	for (int i = 0; i < params->count; i++) {
+		int64_t blocks = (params->list[i].w->numel + CLEF__BLOCK - 1) / CLEF__BLOCK;
+
+		optim->first_chunk[i] = chunks;
+		chunks += (int)((blocks + CHUNK - 1) / CHUNK);
+	}
+	optim->first_chunk[params->count] = optim->chunks = chunks;
+	map = clef__calloc((size_t)(optim->blocks + chunks + 1 + params->count + 1), sizeof(int), "an optimizer's map");
+	if (!map)
+		return CLEF_ERROR_MEMORY;
+	starts = map + optim->blocks;
+	for (int i = 0; i < params->count; i++) {
+		int from = (int)(params->list[i].offset / CLEF__BLOCK);
+		int end = from + (int)((params->list[i].w->numel + CLEF__BLOCK - 1) / CLEF__BLOCK);
+
+		for (int b = from; b < end; b++)
+			map[b] = i;
+		for (int b = from; b < end; b += CHUNK)
+			*starts++ = b;
+	}
+	*starts++ = optim->blocks;
+	memcpy(starts, optim->first_chunk, sizeof(int) * ((size_t)params->count + 1));
+	starts += params->count + 1;
+	optim->map = clef__buffer_new(params->dev, sizeof(int) * (size_t)(starts - map));
+	s = optim->map ? clef__buffer_write(optim->map, 0, map, sizeof(int) * (size_t)(starts - map))
+		       : clef_error_status();
+	free(map);
+	return s;
+}
+
+static clef_status make_state(clef_optim *optim, const clef__optim_start *start)
+{
+	const clef_params *params = optim->params;
+	clef_status s = CLEF_OK;
+
+	optim->steps = clef__calloc((size_t)params->count, sizeof(*optim->steps), "an optimizer's step counts");
+	optim->group = clef__calloc((size_t)params->count, sizeof(*optim->group), "an optimizer's groups");
+	if (!optim->steps || !optim->group ||
+	    clef__grow(&optim->groups, &optim->group_capacity, 1, sizeof(*optim->groups), "an optimizer's groups"))
+		return CLEF_ERROR_MEMORY;
+	optim->groups[0] = (clef__optim_group){ 1.0f, start->weight_decay, false };
+	optim->group_count = 1;
+	s = make_map(optim);
+	for (int i = 0; i < CLEF__STATES && optim->rule->state[i] && !optim->rule->factored && !s; i++) {
+		optim->state[i] = clef_tensor_new(params->dev, CLEF_FLOAT32, params->values->shape);
+		s = optim->state[i] ? clef_fill(optim->state[i], i == 0 ? (double)start->fill : 0.0)
+				    : clef_error_status();
+	}
+	if (!s && optim->rule->direction) {
+		optim->ratios = clef__buffer_new(params->dev, sizeof(float) * (size_t)params->count);
+		s = optim->ratios ? CLEF_OK : clef_error_status();
+	}
+	return !s && optim->rule->factored ? clef__factors_new(optim) : s;
+}
+
+clef_optim *clef__optim_new(clef_params *params, const clef__optim_rule *rule, const clef__optim_start *start)
 {
 	clef_optim *optim;
 
 	if (!params->values)
 		return clef__fail_null(CLEF_ERROR_STATE, "%s: the parameters need clef_params_commit() first",
-				       function);
+				       start->function);
 	if (!params->count)
-		return clef__fail_null(CLEF_ERROR_INVALID, "%s: the set has no parameters", function);
+		return clef__fail_null(CLEF_ERROR_INVALID, "%s: the set has no parameters", start->function);
 	optim = clef__calloc(1, sizeof(*optim), "an optimizer");
 	if (!optim)
 		return NULL;
-	optim->rule = r;
-	optim->lr = lr;
+	optim->rule = rule;
+	optim->lr = start->lr;
+	optim->decoupled = start->decoupled;
+	optim->maximize = start->maximize;
+	optim->gradient.scale = 1.0f;
 	optim->params = params;
 	clef__params_retain(params);
-	optim->steps = clef__calloc((size_t)params->count, sizeof(*optim->steps), "an optimizer's step counts");
-	if (!optim->steps)
-		goto fail;
-	for (int i = 0; i < r->states; i++) {
-		optim->state[i] = clef_tensor_new(params->dev, CLEF_FLOAT32, params->values->shape);
-		if (!optim->state[i] || clef_fill(optim->state[i], 0.0))
-			goto fail;
-	}
-	return optim;
-fail:
+	if (!make_state(optim, start))
+		return optim;
 	clef_optim_free(optim);
 	return NULL;
-}
-
-static clef_status check_sgd(const clef_sgd_opts *o)
-{
-	const char *f = "clef_sgd_new";
-	clef_status s = check(f, "lr", o->lr, 0.0f, INFINITY, false);
-
-	if (!s)
-		s = check(f, "momentum", o->momentum, 0.0f, 1.0f, true);
-	if (!s && !(o->dampening >= 0.0f && o->dampening <= 1.0f))
-		s = clef__fail(CLEF_ERROR_INVALID, "%s: dampening is %g, must be >= 0 and <= 1", f,
-			       (double)o->dampening);
-	if (!s)
-		s = check(f, "weight_decay", o->weight_decay, 0.0f, INFINITY, true);
-	if (!s && o->nesterov && (o->momentum == 0.0f || o->dampening != 0.0f))
-		s = clef__fail(CLEF_ERROR_INVALID,
-			       "%s: nesterov with momentum %g and dampening %g: it needs momentum > 0 and dampening 0",
-			       f, (double)o->momentum, (double)o->dampening);
-	return s;
-}
-
-clef_optim *clef_sgd_new(clef_params *params, const clef_sgd_opts *opts)
-{
-	clef_sgd_opts o = opts ? *opts : (clef_sgd_opts){ .lr = 0.0f };
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument("clef_sgd_new");
-		return NULL;
-	}
-	o.lr = or_default(o.lr, 1e-3f);
-	if (check_sgd(&o))
-		return NULL;
-	optim = new_optim(params, &rules[o.momentum == 0.0f ? SGD : SGD_MOMENTUM], o.lr, "clef_sgd_new");
-	if (optim)
-		optim->opts.sgd = o;
-	return optim;
-}
-
-static clef_status check_adam(const clef_adam_opts *o)
-{
-	const char *f = "clef_adam_new";
-	clef_status s = check(f, "lr", o->lr, 0.0f, INFINITY, false);
-
-	if (!s)
-		s = check(f, "beta1", o->beta1, 0.0f, 1.0f, false);
-	if (!s)
-		s = check(f, "beta2", o->beta2, 0.0f, 1.0f, false);
-	if (!s)
-		s = check(f, "eps", o->eps, 0.0f, INFINITY, false);
-	if (!s)
-		s = check(f, "weight_decay", o->weight_decay, 0.0f, INFINITY, true);
-	return s;
-}
-
-clef_optim *clef_adam_new(clef_params *params, const clef_adam_opts *opts)
-{
-	clef_adam_opts o = opts ? *opts : (clef_adam_opts){ .lr = 0.0f };
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument("clef_adam_new");
-		return NULL;
-	}
-	o.lr = or_default(o.lr, 1e-3f);
-	o.beta1 = or_default(o.beta1, 0.9f);
-	o.beta2 = or_default(o.beta2, 0.999f);
-	o.eps = or_default(o.eps, 1e-8f);
-	if (check_adam(&o))
-		return NULL;
-	optim = new_optim(params, &rules[ADAM], o.lr, "clef_adam_new");
-	if (optim)
-		optim->opts.adam = o;
-	return optim;
 }
 
 void clef_optim_free(clef_optim *optim)
 {
 	if (!optim)
 		return;
-	for (int i = 0; i < MAX_STATES; i++)
+	for (int i = 0; i < CLEF__STATES; i++)
 		clef_tensor_free(optim->state[i]);
+	clef__factors_free(optim->factors);
+	clef__buffer_release(optim->control);
+	clef__buffer_release(optim->map);
+	clef__buffer_release(optim->sums);
+	clef__buffer_release(optim->ratios);
+	clef__buffer_release(optim->table);
+	clef__optim_entries_free(optim);
 	clef__params_release(optim->params);
+	free(optim->first_chunk);
+	free(optim->rows);
+	free(optim->last_rows);
+	free(optim->groups);
+	free(optim->group);
 	free(optim->steps);
 	free(optim);
 }
 
-/* ---- a step ---- */
-
-static bool wanted(const clef_tensor *w)
-{
-	return w->requires_grad && w->grad_fresh;
-}
-
-/* The end of the run that starts at parameter i: as long as they are updated and have made as many steps. */
-static int run_end(const clef_optim *optim, int i)
-{
-	const clef_params *params = optim->params;
-	int end = i + 1;
-
-	while (end < params->count && wanted(params->list[end].w) && optim->steps[end] == optim->steps[i])
-		end++;
-	return end;
-}
-
-/* One launch over the parameters first to end - 1. */
-static clef_status update(const clef_optim *optim, int first, int end)
-{
-	const clef_params *params = optim->params;
-	const clef__param *last = &params->list[end - 1];
-	int64_t offset = params->list[first].offset;
-	int64_t n = last->offset + last->w->numel - offset;
-	clef__launch_opts launch = {
-		.program = "optim",
-		.kernel = optim->rule->kernel,
-		.global = { (size_t)n },
-		.bytes = optim->rule->streams * sizeof(float) * (double)n,
-		.args = { CLEF__BUFFER(params->values->buffer, offset), CLEF__BUFFER(params->grads->buffer, offset) },
-	};
-	float number[MAX_NUMBERS];
-	int numbers = optim->rule->numbers(optim, optim->steps[first] + 1, number);
-	clef__arg *arg = &launch.args[2];
-
-	for (int i = 0; i < optim->rule->states; i++)
-		*arg++ = (clef__arg)CLEF__BUFFER(optim->state[i]->buffer, offset);
-	*arg++ = (clef__arg)CLEF__INT(n);
-	for (int i = 0; i < numbers; i++)
-		*arg++ = (clef__arg)CLEF__FLOAT(number[i]);
-	return clef__launch(params->dev, &launch);
-}
-
-clef_status clef_optim_step(clef_optim *optim)
-{
-	const clef_params *params;
-	int launches = 0;
-	clef_status s = CLEF_OK;
-
-	if (!optim)
-		return clef__null_argument("clef_optim_step");
-	params = optim->params;
-	for (int i = 0, end; i < params->count && !s; i = end) {
-		end = i + 1;
-		if (!wanted(params->list[i].w))
-			continue;
-		end = run_end(optim, i);
-		s = update(optim, i, end);
-		for (int k = i; k < end && !s; k++)
-			optim->steps[k]++;
-		launches++;
-	}
-	if (!s && !launches)
-		return clef__fail(
-			CLEF_ERROR_STATE,
-			"clef_optim_step: none of the %d parameters that require a gradient has got one since "
-			"the last step: call clef_backward() on a loss that depends on them",
-			params->count);
-	for (int i = 0; i < params->count && !s; i++)
-		params->list[i].w->grad_fresh = false;
-	return s;
-}
+/* ---- the learning rate ---- */
 
 float clef_optim_get_lr(const clef_optim *optim)
 {
@@ -304,8 +181,100 @@ clef_status clef_optim_set_lr(clef_optim *optim, float lr)
 
 	if (!optim)
 		return clef__null_argument("clef_optim_set_lr");
-	s = check("clef_optim_set_lr", "lr", lr, 0.0f, INFINITY, false);
+	s = clef__option_check("clef_optim_set_lr", "lr", lr, CLEF__NON_NEGATIVE);
 	if (!s)
 		optim->lr = lr;
 	return s;
+}
+
+/* ---- groups ---- */
+
+static const char separators[] = " \t\n,";
+
+/* Whether the name matches the pattern of that length. Of the stars only the last one seen ever needs another try. */
+static bool matches(const char *pattern, size_t length, const char *name)
+{
+	const char *end = pattern + length, *star = NULL, *rest = NULL;
+
+	while (*name) {
+		if (pattern < end && *pattern == '*') {
+			star = pattern++;
+			rest = name;
+		} else if (pattern < end && (*pattern == '?' || *pattern == *name)) {
+			pattern++;
+			name++;
+		} else if (star) {
+			pattern = star + 1;
+			name = ++rest;
+		} else {
+			return false;
+		}
+	}
+	while (pattern < end && *pattern == '*')
+		pattern++;
+	return pattern == end;
+}
+
+/* How many parameters match; each gets the group, unless that is -1. */
+static int match_all(const clef_optim *optim, const char *pattern, size_t length, int group)
+{
+	int found = 0;
+
+	for (int i = 0; i < optim->params->count; i++)
+		if (matches(pattern, length, optim->params->list[i].name)) {
+			if (group >= 0)
+				optim->group[i] = group;
+			found++;
+		}
+	return found;
+}
+
+static clef_status check_patterns(const clef_optim *optim, const char *patterns)
+{
+	int words = 0;
+
+	for (const char *p = patterns + strspn(patterns, separators); *p; words++) {
+		size_t length = strcspn(p, separators);
+
+		if (!match_all(optim, p, length, -1))
+			return clef__fail(CLEF_ERROR_INVALID,
+					  "clef_optim_group: \"%.*s\" matches none of the %d parameters: \"%s\"%s",
+					  (int)length, p, optim->params->count, optim->params->list[0].name,
+					  optim->params->count > 1 ? " and so on" : "");
+		p += length;
+		p += strspn(p, separators);
+	}
+	return words ? CLEF_OK : clef__fail(CLEF_ERROR_INVALID, "clef_optim_group: the pattern is empty");
+}
+
+clef_status clef_optim_group(clef_optim *optim, const char *pattern, const clef_group_opts *opts)
+{
+	const char *f = "clef_optim_group";
+	clef__optim_group group = { 0 };
+	clef_status s;
+
+	if (!optim || !pattern || !opts)
+		return clef__null_argument(f);
+	group.lr_factor = clef__left_out(opts->lr_factor) ? 1.0f : opts->lr_factor;
+	group.weight_decay = clef__left_out(opts->weight_decay) ? optim->groups[0].weight_decay : opts->weight_decay;
+	group.frozen = opts->frozen;
+	s = clef__option_check(f, "lr_factor", group.lr_factor, CLEF__POSITIVE);
+	if (!s)
+		s = clef__option_check(f, "weight_decay", group.weight_decay, CLEF__NON_NEGATIVE);
+	if (!s)
+		s = check_patterns(optim, pattern);
+	if (!s)
+		s = clef__grow(&optim->groups, &optim->group_capacity, optim->group_count + 1, sizeof(group),
+			       "an optimizer's groups");
+	if (s)
+		return s;
+	optim->groups[optim->group_count] = group;
+	for (const char *p = pattern + strspn(pattern, separators); *p; p += strspn(p, separators)) {
+		size_t length = strcspn(p, separators);
+
+		match_all(optim, p, length, optim->group_count);
+		p += length;
+	}
+	optim->group_count++;
+	return CLEF_OK;
 }
