@@ -12,7 +12,7 @@
 
 static clef_tensor *resnet(clef_module *m, clef_tensor *x)
 {
-	x = clef_relu(conv_norm(m, "conv1", "bn1", x, (conv_norm_opts){ 16, 3 }));
+	x = conv_norm(m, "conv1", "bn1", x, (conv_norm_opts){ 16, 3, .activation = CLEF_ACT_RELU });
 	x = resnet_block(m, "layer1", x, 16, 1);
 	x = resnet_block(m, "layer2", x, 32, 2);
 	x = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));

@@ -86,16 +86,17 @@ static double run_epoch(clef_model *model, clef_tape *tape, clef_loader *loader,
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "mobilenet_v2", *folder = argc > 2 ? argv[2] : NULL;
-	int epochs = argc > 3 ? atoi(argv[3]) : folder ? 30 : 8;
+	int epochs = argc > 3 ? atoi(argv[3]) : folder ? 30 : 6;
 	model_config narrow = { .width = 16, .stages = 3 };
 	clef_dataset *sets[2] = { NULL, NULL };
 	clef_loader *loaders[2] = { NULL, NULL };
 	clef_loader_opts load = { .batch = folder ? 128 : 32, .shuffle = true, .seed = 1 };
 	double accuracy = -1;
 
-	if (!model_find(name)) {
-		fprintf(stderr, "vision: no model \"%s\"; there are resnet18, vgg11 and mobilenet_v2\n", name);
-		return 1;
+	if (!model_find(name) || epochs < 1) {
+		fprintf(stderr,
+			"usage: vision [resnet18 | vgg11 | mobilenet_v2 [FOLDER [EPOCHS]]], EPOCHS 1 or more\n");
+		return 2;
 	}
 	if (open_sets(folder, sets) && !clef_dataset_stats(sets[0], 1.0f / 255.0f, &load.mean, &load.std))
 		for (int i = 0; i < 2; i++)

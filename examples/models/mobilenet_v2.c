@@ -19,9 +19,9 @@ static clef_tensor *inverted_residual(clef_module *m, const char *name, clef_ten
 	clef_module_enter(m, name);
 	clef_module_enter(m, "conv");
 	if (expand > 1)
-		y = clef_relu6(conv_norm(m, "0.0", "0.1", y, (conv_norm_opts){ hidden, 1 }));
-	y = clef_relu6(conv_norm(m, expand > 1 ? "1.0" : "0.0", expand > 1 ? "1.1" : "0.1", y,
-				 (conv_norm_opts){ hidden, 3, .stride = stride, .groups = (int)hidden }));
+		y = conv_norm(m, "0.0", "0.1", y, (conv_norm_opts){ hidden, 1, .activation = CLEF_ACT_RELU6 });
+	y = conv_norm(m, expand > 1 ? "1.0" : "0.0", expand > 1 ? "1.1" : "0.1", y,
+		      (conv_norm_opts){ hidden, 3, stride, .groups = (int)hidden, .activation = CLEF_ACT_RELU6 });
 	y = conv_norm(m, expand > 1 ? "2" : "1", expand > 1 ? "3" : "2", y, (conv_norm_opts){ out, 1 });
 	if (stride == 1 && in == out)
 		y = clef_add(x, y);
@@ -45,7 +45,7 @@ clef_tensor *mobilenet_v2(clef_module *m, clef_tensor *x)
 	int layer = 0;
 
 	clef_module_enter(m, "features");
-	x = clef_relu6(conv_norm(m, "0.0", "0.1", x, (conv_norm_opts){ c.width, 3 }));
+	x = conv_norm(m, "0.0", "0.1", x, (conv_norm_opts){ c.width, 3, .activation = CLEF_ACT_RELU6 });
 	for (int stage = 0; stage < c.stages; stage++)
 		for (int block = 0; block < stages[stage].blocks && block < c.blocks; block++) {
 			snprintf(name, sizeof(name), "%d", ++layer);
@@ -54,7 +54,7 @@ clef_tensor *mobilenet_v2(clef_module *m, clef_tensor *x)
 		}
 	snprintf(name, sizeof(name), "%d", layer + 1);
 	clef_module_enter(m, name);
-	x = clef_relu6(conv_norm(m, "0", "1", x, (conv_norm_opts){ 1280 * c.width / WIDTH, 1 }));
+	x = conv_norm(m, "0", "1", x, (conv_norm_opts){ 1280 * c.width / WIDTH, 1, .activation = CLEF_ACT_RELU6 });
 	clef_module_leave(m);
 	clef_module_leave(m);
 	x = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));

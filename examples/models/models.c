@@ -53,5 +53,5 @@ clef_tensor *conv_norm(clef_module *m, const char *conv, const char *norm, clef_
 		clef_nn_parameter(m, name, CLEF_SHAPE(o.out), NULL);
 	x = o.bias ? clef_nn_conv2d(m, conv, x, o.out, o.kernel, &opts)
 		   : clef_nn_conv2d_no_bias(m, conv, x, o.out, o.kernel, &opts);
-	return clef_nn_batch_norm(m, norm, x, NULL);
+	return clef_nn_batch_norm(m, norm, x, &(clef_batch_norm_opts){ .activation = { o.activation } });
 }

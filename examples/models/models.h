@@ -51,9 +51,11 @@ typedef struct conv_norm_opts {
 	int stride; /* default 1 */
 	int groups; /* default 1 */
 	bool bias;
+	clef_activation_kind activation; /* default none */
 } conv_norm_opts;
 
-/* A convolution called `conv`, padded so that stride 1 keeps the size, and a batch normalization called `norm`. */
+/* A convolution called `conv`, padded so that stride 1 keeps the size, a batch normalization called `norm`, and an
+ * activation, which the normalization applies in passing. */
 clef_tensor *conv_norm(clef_module *m, const char *conv, const char *norm, clef_tensor *x, conv_norm_opts opts);
 
 /* The config of the model's user, with what is left out taken from `published`. */

@@ -13,7 +13,7 @@ clef_tensor *resnet_block(clef_module *m, const char *name, clef_tensor *x, int6
 	clef_tensor *y;
 
 	clef_module_enter(m, name);
-	y = clef_relu(conv_norm(m, "conv1", "bn1", x, (conv_norm_opts){ out, 3, .stride = stride }));
+	y = conv_norm(m, "conv1", "bn1", x, (conv_norm_opts){ out, 3, .stride = stride, .activation = CLEF_ACT_RELU });
 	y = conv_norm(m, "conv2", "bn2", y, (conv_norm_opts){ out, 3 });
 	if (projects)
 		x = conv_norm(m, "downsample.0", "downsample.1", x, (conv_norm_opts){ out, 1, .stride = stride });
@@ -27,7 +27,7 @@ clef_tensor *resnet18(clef_module *m, clef_tensor *x)
 	model_config c = model_config_of(m, (model_config){ .width = 64, .classes = 10, .stages = 4, .blocks = 2 });
 	char name[32];
 
-	x = clef_relu(conv_norm(m, "conv1", "bn1", x, (conv_norm_opts){ c.width, 3 }));
+	x = conv_norm(m, "conv1", "bn1", x, (conv_norm_opts){ c.width, 3, .activation = CLEF_ACT_RELU });
 	for (int stage = 0; stage < c.stages; stage++) {
 		snprintf(name, sizeof(name), "layer%d", stage + 1);
 		clef_module_enter(m, name);

@@ -21,12 +21,12 @@ clef_tensor *vgg11(clef_module *m, clef_tensor *x)
 
 	clef_module_enter(m, "features");
 	for (int stage = 0; stage < c.stages; stage++) {
-		conv_norm_opts opts = { c.width * stages[stage].ratio, 3, .bias = true };
+		conv_norm_opts opts = { c.width * stages[stage].ratio, 3, .bias = true, .activation = CLEF_ACT_RELU };
 
 		for (int i = 0; i < stages[stage].convolutions && i < c.blocks; i++, layer += 3) {
 			snprintf(conv, sizeof(conv), "%d", layer);
 			snprintf(norm, sizeof(norm), "%d", layer + 1);
-			x = clef_relu(conv_norm(m, conv, norm, x, opts));
+			x = conv_norm(m, conv, norm, x, opts);
 		}
 		x = clef_max_pool2d(x, &(clef_max_pool_opts){ .kernel = 2 });
 		layer++;
