@@ -161,10 +161,10 @@ static void settle(const trial *t)
 }
 
 /*
- * `count` values from `first` on go up and down their own gradient, as far as changes the loss by 1e-3: that is long
- * enough to have 1000 times the error of a float32 loss, and short enough for curvature not to matter. Along a
- * vanishing gradient, such as that of a bias before a batch normalization, it would be far, so there is a limit; and
- * small as the change is there, it must be as small as the gradient says.
+ * `count` values from `first` on go up and down their own gradient, as far as changes the loss by 1e-3: that is
+ * hundreds of times the error of a float32 loss, and too short for curvature to matter. Along a vanishing gradient,
+ * such as that of a bias before a batch normalization, it would be far, so there is a limit; and small as the change is
+ * there, it must be as small as the gradient says.
  */
 static void check_gradient(const trial *t, const char *name, size_t first, size_t count)
 {
@@ -400,7 +400,7 @@ START_TEST(configs)
 	clef_model *model;
 
 	ck_assert(model_find("resnet") == NULL);
-	/* An eighth of an image's 16 pixels, and half a channel. */
+	/* 16 pixels cannot be halved five times, nor one channel once. */
 	ck_null_fails(clef_model_new(test_device, vgg11, CLEF_SHAPE(3, 16, 16), NULL), CLEF_ERROR_SHAPE, "max_pool2d");
 	ck_null_fails(
 		clef_model_new(test_device, mobilenet_v2, CLEF_SHAPE(3, 8, 8), &(clef_model_opts){ .user = &narrow }),
