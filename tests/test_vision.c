@@ -195,6 +195,28 @@ START_TEST(buffer_and_mode)
 }
 END_TEST
 
+/* A name may hold dots: "c.fc" and "fc". */
+static clef_tensor *dotted(clef_module *m, clef_tensor *x)
+{
+	clef_module_enter(m, "c");
+	clef_module_enter(m, "a.b");
+	clef_module_leave(m);
+	x = clef_nn_linear(m, "fc", x, 2, NULL);
+	clef_module_leave(m);
+	return clef_nn_linear(m, "fc", x, 2, NULL);
+}
+
+START_TEST(dots_in_names)
+{
+	clef_model *model = clef_model_new(test_device, dotted, CLEF_SHAPE(3), NULL);
+
+	ck_new(model);
+	ck_assert_str_eq(clef_params_name(clef_model_params(model), 0), "c.fc.weight");
+	ck_assert_str_eq(clef_params_name(clef_model_params(model), 2), "fc.weight");
+	clef_model_free(model);
+}
+END_TEST
+
 static clef_tensor *unbalanced(clef_module *m, clef_tensor *x)
 {
 	clef_module_leave(m);
@@ -250,6 +272,7 @@ Suite *vision_suite(void)
 	tcase_add_test(c, module_overfits);
 	tcase_add_test(c, sequential_overfits);
 	tcase_add_test(c, buffer_and_mode);
+	tcase_add_test(c, dots_in_names);
 	tcase_add_test(c, errors);
 	suite_add_tcase(s, c);
 	return s;

@@ -70,22 +70,18 @@ void clef_module_enter(clef_module *m, const char *name)
 	used = strlen(m->prefix);
 	if ((size_t)snprintf(m->prefix + used, sizeof(m->prefix) - used, "%s.", name) >= sizeof(m->prefix) - used)
 		m->prefix_bad = true;
+	else
+		m->outer[m->depth++] = (unsigned char)used;
 }
 
 void clef_module_leave(clef_module *m)
 {
-	size_t used = m ? strlen(m->prefix) : 0;
-
 	if (!m)
 		return;
-	if (!used) {
+	if (m->depth)
+		m->prefix[m->outer[--m->depth]] = '\0';
+	else
 		m->prefix_bad = true;
-		return;
-	}
-	/* The last dot ends the name that is taken off. */
-	m->prefix[--used] = '\0';
-	while (used && m->prefix[used - 1] != '.')
-		m->prefix[--used] = '\0';
 }
 
 static clef_tensor *new_parameter(clef_module *m, const char *layer, const char *part, clef_shape shape,

@@ -22,6 +22,7 @@ static clef_tensor *run_forward(clef_model *model, clef_tensor *x)
 
 	m->cursor = 0;
 	m->prefix[0] = '\0';
+	m->depth = 0;
 	m->prefix_bad = false;
 	return model->forward(m, x);
 }

@@ -57,7 +57,9 @@ struct clef_module {
 	clef_tape *dry;              /* the recording in which parameters are made; NULL once the model exists */
 	int cursor;                  /* the parameter that a layer will ask for next if the order is as ever */
 	char prefix[CLEF__MAX_NAME]; /* "layer1.0.": the modules that were entered */
-	bool prefix_bad;             /* it did not fit, or was left once too often */
+	unsigned char outer[CLEF__MAX_NAME]; /* the prefix's length before each of them, whose names may hold dots */
+	int depth;
+	bool prefix_bad; /* it did not fit, or was left once too often */
 };
 
 /* State that is no parameter. */
