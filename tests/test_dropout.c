@@ -81,15 +81,18 @@ END_TEST
 START_TEST(probability)
 {
 	enum { N = 100000 };
-	float *values = malloc(2 * N * sizeof(float)), *y = values + N;
-	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	float *values, *y;
+	clef_tape *tape;
 	clef_tensor *x;
 	clef_rng rng = { 7, 0 };
 	int zeros = 0;
 
 	if (test_small())
 		test_skip("an interpreter");
+	values = malloc(2 * N * sizeof(float));
 	ck_assert_ptr_nonnull(values);
+	y = values + N;
+	tape = ck_new(clef_tape_new(test_device));
 	for (int i = 0; i < N; i++)
 		values[i] = 1;
 	x = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(N), values }));
