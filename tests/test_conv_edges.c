@@ -156,9 +156,9 @@ START_TEST(choice)
 	ck_null_fails(clef_conv2d_no_bias(x, deep, &(clef_conv2d_opts){ .groups = 4 }), CLEF_ERROR_UNSUPPORTED,
 		      "conv2d: CLEF_CONV asks for im2col, which does not do x [2, 4, 5, 5] with w [4, 1, 3, 3] and 4 "
 		      "groups");
-	ck_assert(setenv("CLEF_CONV", "winograd", 1) == 0);
+	ck_assert(setenv("CLEF_CONV", "fft", 1) == 0);
 	ck_null_fails(clef_conv2d_no_bias(x, w, NULL), CLEF_ERROR_INVALID,
-		      "conv2d: CLEF_CONV is \"winograd\": there are im2col, direct");
+		      "conv2d: CLEF_CONV is \"fft\": there are ");
 	ck_assert(setenv("CLEF_CONV", "", 1) == 0);
 	ck_assert_int_gt((int)launches(x, w, NULL), 1);
 	clef_tensor_free(x);

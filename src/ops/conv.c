@@ -30,29 +30,72 @@ int clef__conv_span(const clef_device *dev)
 
 /* ---- choice ---- */
 
-clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *o)
+static bool knows(const clef__conv_impl *impl, clef__conv_way way)
 {
-	const clef_device *dev = n->x[0]->dev;
+	switch (way) {
+	case CLEF__CONV_FORWARD:
+		return impl->forward;
+	case CLEF__CONV_BACKWARD_DATA:
+		return impl->backward_data;
+	default:
+		return impl->backward_weights;
+	}
+}
+
+/* The first that pays; the last one always does. */
+static const clef__conv_impl *choose(const clef_device *dev, const clef__conv *g, clef__conv_way way)
+{
+	const clef__conv_impl *impl = NULL;
+
+	for (int i = 0; i < CLEF_COUNT(impls); i++) {
+		impl = impls[i];
+		if (knows(impl, way) && impl->fits(dev, g, way) && (!impl->pays || impl->pays(dev, g, way)))
+			break;
+	}
+	return impl;
+}
+
+/* *impl is the one that $CLEF_CONV names, or NULL. */
+static clef_status find_forced(const clef__node *n, const clef__conv_impl **impl)
+{
 	const char *name = getenv("CLEF_CONV");
 	char names[128] = "";
 	size_t used = 0;
-	bool any = !name || !*name;
 
+	*impl = NULL;
+	if (!name || !*name)
+		return CLEF_OK;
 	for (int i = 0; i < CLEF_COUNT(impls); i++) {
-		bool named = any || strcmp(impls[i]->name, name) == 0;
-
+		if (strcmp(impls[i]->name, name) == 0)
+			*impl = impls[i];
 		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", impls[i]->name);
-		if (named && impls[i]->fits(dev, &o->g)) {
-			o->impl = impls[i];
-			return CLEF_OK;
-		}
-		if (named && !any)
-			return clef__op_fail(n, CLEF_ERROR_UNSUPPORTED,
-					     "CLEF_CONV asks for %s, which does not do x %s with w %s and %lld groups",
-					     name, CLEF__SHAPE_TEXT(n->x[0]->shape), CLEF__SHAPE_TEXT(n->x[1]->shape),
-					     (long long)o->groups);
 	}
-	return clef__op_fail(n, CLEF_ERROR_INVALID, "CLEF_CONV is \"%s\": there are %s", name, names);
+	if (!*impl)
+		return clef__op_fail(n, CLEF_ERROR_INVALID, "CLEF_CONV is \"%s\": there are %s", name, names);
+	return CLEF_OK;
+}
+
+clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *o)
+{
+	const clef_device *dev = n->x[0]->dev;
+	const clef__conv_impl *forced;
+	clef_status status = find_forced(n, &forced);
+
+	for (int i = 0; i < CLEF__CONV_WAYS && !status; i++) {
+		clef__conv_way way = (clef__conv_way)i;
+
+		if (!forced || !knows(forced, way))
+			o->impl[i] = choose(dev, &o->g, way);
+		else if (forced->fits(dev, &o->g, way))
+			o->impl[i] = forced;
+		else
+			status =
+				clef__op_fail(n, CLEF_ERROR_UNSUPPORTED,
+					      "CLEF_CONV asks for %s, which does not do x %s with w %s and %lld groups",
+					      forced->name, CLEF__SHAPE_TEXT(n->x[0]->shape),
+					      CLEF__SHAPE_TEXT(n->x[1]->shape), (long long)o->groups);
+	}
+	return status;
 }
 
 /* ---- padding with the image's own pixels ---- */
@@ -175,7 +218,7 @@ clef_status clef__conv_forward(const clef__node *n)
 
 	if (pads(o) && !padded)
 		return clef_error_status();
-	status = o->impl->forward(n, &o->g, padded ? padded : n->x[0], n->x[1], &e, 0, n->y);
+	status = o->impl[CLEF__CONV_FORWARD]->forward(n, &o->g, padded ? padded : n->x[0], n->x[1], &e, 0, n->y);
 	clef__scratch_free(padded);
 	return status;
 }
@@ -187,11 +230,11 @@ static clef_status images_backward(const clef__node *n, const clef_tensor *dy, c
 	clef_status status;
 
 	if (!pads(o))
-		return o->impl->backward_data(n, &o->g, dy, n->x[1], NULL, dx->beta, dx->dx);
+		return o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &o->g, dy, n->x[1], NULL, dx->beta, dx->dx);
 	padded = padded_scratch(n);
 	if (!padded)
 		return clef_error_status();
-	status = o->impl->backward_data(n, &o->g, dy, n->x[1], NULL, 0, padded);
+	status = o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &o->g, dy, n->x[1], NULL, 0, padded);
 	if (!status)
 		status = pad_backward(n, padded, dx->beta, dx->dx);
 	clef__scratch_free(padded);
@@ -206,7 +249,8 @@ static clef_status weights_backward(const clef__node *n, const clef_tensor *dy, 
 
 	if (pads(o) && !padded)
 		return clef_error_status();
-	status = o->impl->backward_weights(n, &o->g, padded ? padded : n->x[0], dy, dx->beta, dx->dx);
+	status = o->impl[CLEF__CONV_BACKWARD_WEIGHTS]->backward_weights(n, &o->g, padded ? padded : n->x[0], dy,
+									dx->beta, dx->dx);
 	clef__scratch_free(padded);
 	return status;
 }
@@ -234,7 +278,7 @@ clef_status clef__conv_transpose_forward(const clef__node *n)
 	const clef__conv_opts *o = n->opts;
 	const clef__conv_epilogue e = epilogue(n);
 
-	return o->impl->backward_data(n, &o->g, n->x[0], n->x[1], &e, 0, n->y);
+	return o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &o->g, n->x[0], n->x[1], &e, 0, n->y);
 }
 
 clef_status clef__conv_transpose_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
@@ -245,9 +289,10 @@ clef_status clef__conv_transpose_backward(const clef__node *n, const clef_tensor
 	clef_status status = activation_backward(n, dy, &scratch, &dz);
 
 	if (!status && dx[0].dx)
-		status = o->impl->forward(n, &o->g, dz, n->x[1], NULL, dx[0].beta, dx[0].dx);
+		status = o->impl[CLEF__CONV_FORWARD]->forward(n, &o->g, dz, n->x[1], NULL, dx[0].beta, dx[0].dx);
 	if (!status && dx[1].dx)
-		status = o->impl->backward_weights(n, &o->g, dz, n->x[0], dx[1].beta, dx[1].dx);
+		status = o->impl[CLEF__CONV_BACKWARD_WEIGHTS]->backward_weights(n, &o->g, dz, n->x[0], dx[1].beta,
+										dx[1].dx);
 	if (!status)
 		status = bias_backward(n, dz, dx);
 	clef__scratch_free(scratch);

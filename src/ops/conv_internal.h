@@ -26,11 +26,22 @@ typedef struct clef__conv_epilogue {
 	clef_activation activation; /* resolved; it fuses */
 } clef__conv_epilogue;
 
-/* A way to compute them. Tensors give memory only: their shapes may be others of the same size. */
+/* The three computations. */
+typedef enum clef__conv_way {
+	CLEF__CONV_FORWARD,
+	CLEF__CONV_BACKWARD_DATA,
+	CLEF__CONV_BACKWARD_WEIGHTS,
+	CLEF__CONV_WAYS
+} clef__conv_way;
+
+/* How to compute them, or some of them: NULL is one that it does not know. Tensors give memory only: their shapes may
+ * be others of the same size. */
 typedef struct clef__conv_impl {
 	const char *name;
-	/* Where it is right, and a good choice compared with those behind it in the list. */
-	bool (*fits)(const clef_device *dev, const clef__conv *g);
+	/* Where it is right. */
+	bool (*fits)(const clef_device *dev, const clef__conv *g, clef__conv_way way);
+	/* Where it is a good choice as well, compared with those behind it in the list. NULL: wherever it fits. */
+	bool (*pays)(const clef_device *dev, const clef__conv *g, clef__conv_way way);
 	/* y = beta y + conv(x, w); or, with an epilogue, y = activation(conv(x, w) + bias), and beta is 0. */
 	clef_status (*forward)(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
 			       const clef__conv_epilogue *e, float beta, const clef_tensor *y);
@@ -61,7 +72,7 @@ typedef struct clef__conv_opts {
 	clef_activation activation;
 	/* Found by infer(). The geometry is that of images which are already padded, unless the mode is zeros. */
 	clef__conv g;
-	const clef__conv_impl *impl;
+	const clef__conv_impl *impl[CLEF__CONV_WAYS];
 } clef__conv_opts;
 
 /* What is wrong with an option that must not be negative is told by name. */
@@ -74,7 +85,8 @@ typedef struct clef__conv_field {
 clef_tensor *clef__conv_apply(const clef__op *op, clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias,
 			      const clef__conv_opts *opts, const clef__conv_field *fields, int count);
 
-/* Sets opts->impl for opts->g: the first implementation that fits, or the one that $CLEF_CONV names. */
+/* Sets opts->impl for opts->g: for each way the first implementation that pays, or the one that $CLEF_CONV names if it
+ * knows the way. */
 clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *opts);
 
 clef_status clef__conv_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);

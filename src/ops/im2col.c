@@ -35,11 +35,12 @@ static int divide_up(int a, int b)
 	return (a + b - 1) / b;
 }
 
-static bool fits(const clef_device *dev, const clef__conv *g)
+static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way)
 {
 	double depth = (double)(g->c / g->groups) * g->r * g->s, elements = depth * g->groups * g->oh * g->ow;
 	bool grouped = g->groups > 1 && (g->k / g->groups < MIN_OUTPUTS || depth < MIN_DEPTH);
 
+	(void)way;
 	return g->n > 0 && elements > 0 && g->k > 0 && !grouped && elements <= ELEMENTS_IMAGE &&
 	       4 * elements <= (double)clef_device_get_info(dev)->max_allocation;
 }
@@ -331,4 +332,4 @@ static clef_status backward_weights(const clef__node *n, const clef__conv *g, co
 	return status;
 }
 
-const clef__conv_impl clef__conv_im2col = { "im2col", fits, forward, backward_data, backward_weights };
+const clef__conv_impl clef__conv_im2col = { "im2col", fits, NULL, forward, backward_data, backward_weights };
