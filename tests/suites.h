@@ -65,6 +65,7 @@
 	X(layer_init) \
 	X(layer_kinds) \
 	X(layer_fusion) \
+	X(watch) \
 	X(models) \
 	X(optim) \
 	X(optim_options) \

@@ -2,8 +2,8 @@
 /* Cross-entropy with all its options, and nll_loss. */
 #include <math.h>
 
-#include "check_clef.h"
 #include "op_case.h"
+#include "tape_case.h"
 
 #define CLASSES 5
 
@@ -140,62 +140,22 @@ END_TEST
 
 /* ---- values one by one ---- */
 
-static clef_tape *tape;
-
-static void setup(void)
-{
-	device_setup();
-	tape = ck_new(clef_tape_new(test_device));
-	ck_ok(clef_tape_begin(tape));
-}
-
-static void teardown(void)
-{
-	clef_tape_free(tape);
-	device_teardown();
-}
-
-static clef_tensor *floats(clef_shape shape, const float *v)
-{
-	clef_array array = { CLEF_FLOAT32, shape, (void *)(uintptr_t)v };
-	clef_tensor *x = ck_new(clef_input(tape, &array));
-
-	ck_ok(clef_requires_grad(x, true));
-	return x;
-}
-
-static clef_tensor *ints(clef_shape shape, const int32_t *v)
-{
-	clef_array array = { CLEF_INT32, shape, (void *)(uintptr_t)v };
-
-	return ck_new(clef_input(tape, &array));
-}
-
 static void check(const clef_tensor *y, const float *want)
 {
-	float got[16];
-	int64_t n = clef_tensor_numel(y);
-
-	ck_assert(y && n <= CLEF_COUNT(got));
-	ck_ok(clef_read(y, got, (size_t)n * sizeof(float)));
-	for (int64_t i = 0; i < n; i++)
-		ck_assert_msg(isnan(want[i]) ? isnan(got[i])
-					     : got[i] == want[i] || fabsf(got[i] - want[i]) <= 2e-6f * fabsf(want[i]),
-			      "element %d is %.9g, expected %.9g", (int)i, (double)got[i], (double)want[i]);
+	tape_check(y, want, 2e-6f);
 }
 
+/* Losses, and the gradient of their sum. */
 static void check_both(clef_tensor *y, const float *want, const clef_tensor *x, const float *gradient)
 {
-	check(y, want);
-	ck_ok(clef_backward(clef_sum(y, NULL)));
-	check(clef_grad(x), gradient);
+	tape_check_both(y, want, x, gradient, 2e-6f);
 }
 
 /* Without options, the very numbers of the plain call. */
 START_TEST(defaults)
 {
-	clef_tensor *x = floats(CLEF_SHAPE(2, 3), (float[]){ 1, 2, 3, -1, 5, 0.5f });
-	clef_tensor *labels = ints(CLEF_SHAPE(2), (int32_t[]){ 2, 0 });
+	clef_tensor *x = tape_floats(CLEF_SHAPE(2, 3), (float[]){ 1, 2, 3, -1, 5, 0.5f });
+	clef_tensor *labels = tape_ints(CLEF_SHAPE(2), (int32_t[]){ 2, 0 });
 	float plain[6];
 	double loss = clef_item(clef_cross_entropy(x, labels));
 
@@ -210,17 +170,19 @@ END_TEST
 START_TEST(edges)
 {
 	const float inf = INFINITY, v[] = { 1, -INFINITY, -INFINITY, 1 }, none[] = { 0, 0, 0, 0 };
-	clef_tensor *x = floats(CLEF_SHAPE(2, 2), v), *y = floats(CLEF_SHAPE(2, 2), (float[]){ 1, NAN, 0, 1 });
-	clef_tensor *first = ints(CLEF_SHAPE(2), (int32_t[]){ 0, 0 });
-	clef_tensor *ignored = ints(CLEF_SHAPE(2), (int32_t[]){ -100, -100 });
+	clef_tensor *x = tape_floats(CLEF_SHAPE(2, 2), v),
+		    *y = tape_floats(CLEF_SHAPE(2, 2), (float[]){ 1, NAN, 0, 1 });
+	clef_tensor *first = tape_ints(CLEF_SHAPE(2), (int32_t[]){ 0, 0 });
+	clef_tensor *ignored = tape_ints(CLEF_SHAPE(2), (int32_t[]){ -100, -100 });
 
 	check_both(clef_cross_entropy_with(x, first, NULL), (float[]){ inf }, x, (float[]){ 0, 0, -0.5f, 0.5f });
 	check_both(clef_cross_entropy_with(x, first, &(clef_cross_entropy_opts){ .label_smoothing = 0.1f }),
 		   (float[]){ inf }, x, (float[]){ 0.025f, -0.025f, -0.475f, 0.475f });
-	check(clef_cross_entropy_with(x, floats(CLEF_SHAPE(2, 2), (float[]){ 1, 0, 1, 0 }), NULL), (float[]){ NAN });
-	check_both(clef_cross_entropy_with(y, ints(CLEF_SHAPE(2), (int32_t[]){ -100, 0 }), NULL),
+	check(clef_cross_entropy_with(x, tape_floats(CLEF_SHAPE(2, 2), (float[]){ 1, 0, 1, 0 }), NULL),
+	      (float[]){ NAN });
+	check_both(clef_cross_entropy_with(y, tape_ints(CLEF_SHAPE(2), (int32_t[]){ -100, 0 }), NULL),
 		   (float[]){ 1.31326163f }, y, (float[]){ NAN, NAN, -0.731058598f, 0.731058598f });
-	y = floats(CLEF_SHAPE(2, 2), none);
+	y = tape_floats(CLEF_SHAPE(2, 2), none);
 	check_both(clef_cross_entropy_with(y, ignored, NULL), (float[]){ NAN }, y, none);
 	check_both(clef_cross_entropy_with(y, ignored, &(clef_cross_entropy_opts){ .reduction = CLEF_REDUCTION_SUM }),
 		   (float[]){ 0 }, y, none);
@@ -229,12 +191,12 @@ START_TEST(edges)
 	/* With another index to ignore, -100 is a label like others: none. */
 	check(clef_cross_entropy_with(y, ignored, &(clef_cross_entropy_opts){ .has_ignore_index = true }),
 	      (float[]){ NAN });
-	check_both(clef_nll_loss(y, ints(CLEF_SHAPE(2), (int32_t[]){ 1, 2 }), NULL), (float[]){ NAN }, y,
+	check_both(clef_nll_loss(y, tape_ints(CLEF_SHAPE(2), (int32_t[]){ 1, 2 }), NULL), (float[]){ NAN }, y,
 		   (float[]){ NAN, NAN, NAN, NAN });
-	ck_assert(isnan(
-		clef_item(clef_cross_entropy_with(floats(CLEF_SHAPE(0, 2), NULL), ints(CLEF_SHAPE(0), NULL), NULL))));
+	ck_assert(isnan(clef_item(
+		clef_cross_entropy_with(tape_floats(CLEF_SHAPE(0, 2), NULL), tape_ints(CLEF_SHAPE(0), NULL), NULL))));
 	ck_assert_int_eq(clef_tensor_numel(ck_new(clef_cross_entropy_with(
-				 floats(CLEF_SHAPE(2, 2, 0), NULL), ints(CLEF_SHAPE(2, 0), NULL),
+				 tape_floats(CLEF_SHAPE(2, 2, 0), NULL), tape_ints(CLEF_SHAPE(2, 0), NULL),
 				 &(clef_cross_entropy_opts){ .reduction = CLEF_REDUCTION_NONE }))),
 			 0);
 }
@@ -242,9 +204,11 @@ END_TEST
 
 START_TEST(errors)
 {
-	clef_tensor *x = floats(CLEF_SHAPE(2, 3), (float[6]){ 0 }), *three = floats(CLEF_SHAPE(3), (float[3]){ 0 });
-	clef_tensor *two = ints(CLEF_SHAPE(2), (int32_t[2]){ 0 }), *four = ints(CLEF_SHAPE(4), (int32_t[4]){ 0 });
-	clef_tensor *scalar = floats(CLEF_SCALAR, (float[1]){ 0 });
+	clef_tensor *x = tape_floats(CLEF_SHAPE(2, 3), (float[6]){ 0 }),
+		    *three = tape_floats(CLEF_SHAPE(3), (float[3]){ 0 });
+	clef_tensor *two = tape_ints(CLEF_SHAPE(2), (int32_t[2]){ 0 }),
+		    *four = tape_ints(CLEF_SHAPE(4), (int32_t[4]){ 0 });
+	clef_tensor *scalar = tape_floats(CLEF_SCALAR, (float[1]){ 0 });
 
 	ck_null_fails(clef_cross_entropy_with(x, four, NULL), CLEF_ERROR_SHAPE,
 		      "cross_entropy: labels have shape [4], expected [2] for input [2, 3]");
@@ -275,7 +239,7 @@ Suite *class_loss_suite(void)
 	tcase_add_test(c, options);
 	tcase_add_test(c, sizes);
 	suite_add_tcase(s, c);
-	tcase_add_checked_fixture(e, setup, teardown);
+	tcase_add_checked_fixture(e, tape_setup, tape_teardown);
 	tcase_add_test(e, defaults);
 	tcase_add_test(e, edges);
 	tcase_add_test(e, errors);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dropout: masks against the random numbers of the host, which are drawn from the same stream. */
+/* Dropout, and draws by probabilities: against the random numbers of the host, which are drawn from the same stream. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +74,77 @@ START_TEST(dropout)
 	run_drop(CLEF_SHAPE(2, 5, 7), 1, true);
 	run_drop(CLEF_SHAPE(2, 5, 7), 0, true);
 	run_drop(CLEF_SHAPE(2, 0, 7), 0.5f, true);
+}
+END_TEST
+
+/* ---- zeros and ones by probabilities ---- */
+
+static clef_tensor *apply_bernoulli(clef_tensor **x, const void *opts)
+{
+	clef_rng rng = *(const clef_rng *)opts;
+	clef_tensor *y = clef_bernoulli(x[0], &rng);
+
+	ck_assert(rng.counter == ((const clef_rng *)opts)->counter + 1);
+	return y;
+}
+
+static void reference_bernoulli(const ref_array *x, const void *opts, ref_array *y)
+{
+	float *u = malloc((size_t)x->numel * sizeof(float) + 1);
+	clef_rng rng = *(const clef_rng *)opts;
+
+	ck_assert_ptr_nonnull(u);
+	clef_rng_uniform(&rng, u, (size_t)x->numel);
+	for (int64_t i = 0; i < x->numel; i++)
+		y->v[i] = (double)u[i] < x->v[i];
+	free(u);
+}
+
+START_TEST(bernoulli)
+{
+	static const clef_shape shapes[] = { { 1, { 1 } },       { 2, { 3, 5 } },     { 1, { 64 } }, { 1, { 257 } },
+					     { 0, { 0 } },       { 2, { 0, 4 } },     { 1, { 63 } }, { 1, { 4 } },
+					     { 2, { 65, 129 } }, { 3, { 33, 2, 33 } } };
+	static const clef_rng rng = { 0xfedcba9876543210u, 5 };
+
+	for (int i = 0; i < CLEF_COUNT(shapes) - (test_small() ? 2 : 0); i++)
+		op_case_run(&(op_case){ .name = "bernoulli",
+					.apply = apply_bernoulli,
+					.reference = reference_bernoulli,
+					.opts = &rng,
+					.inputs = 1,
+					.in = { { .shape = shapes[i], .lo = -0.2, .hi = 1.2 } },
+					.no_gradient = true });
+}
+END_TEST
+
+/* Probabilities that are none, and those at which a comparison that is off by one shows. */
+START_TEST(bernoulli_edges)
+{
+	enum { N = 8 };
+	float p[N] = { 0, 1, -1, 2, NAN, INFINITY, 0, 0 }, y[N], u[N];
+	const float want[N] = { 0, 1, 0, 1, 0, 1, 0, 1 };
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	clef_rng rng = { 9, 0 };
+	clef_tensor *x, *ints;
+
+	clef_rng_uniform(&(clef_rng){ 9, 0 }, u, N);
+	p[6] = u[6];
+	p[7] = nextafterf(u[7], 1);
+	x = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(N), p }));
+	ints = ck_new(clef_tensor_new(test_device, CLEF_INT32, CLEF_SHAPE(4)));
+	ck_ok(clef_requires_grad(x, true));
+	ck_ok(clef_tape_begin(tape));
+	ck_ok(clef_read(clef_bernoulli(x, &rng), y, sizeof(y)));
+	for (int i = 0; i < N; i++)
+		ck_assert_msg(y[i] == want[i], "value %d is %g", i, (double)y[i]);
+	ck_null_fails(clef_bernoulli(ints, &rng), CLEF_ERROR_DTYPE, "bernoulli: p is int32");
+	ck_null_fails(clef_bernoulli(x, NULL), CLEF_ERROR_INVALID, "bernoulli: rng is NULL");
+	ck_null_fails(clef_bernoulli(NULL, &rng), CLEF_ERROR_INVALID, "bernoulli: given NULL");
+	ck_assert_uint_eq(rng.counter, 1);
+	clef_tensor_free(x);
+	clef_tensor_free(ints);
+	clef_tape_free(tape);
 }
 END_TEST
 
@@ -196,6 +267,8 @@ Suite *dropout_suite(void)
 	tcase_set_timeout(c, 120);
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
 	tcase_add_test(c, dropout);
+	tcase_add_test(c, bernoulli);
+	tcase_add_test(c, bernoulli_edges);
 	tcase_add_test(c, probability);
 	tcase_add_test(c, replay);
 	tcase_add_test(c, special_values);

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "check_clef.h"
 #include "op_case.h"
+#include "tape_case.h"
 
 /* ---- cases: a loss, and its formula for one element ---- */
 
@@ -205,49 +205,20 @@ END_TEST
 
 /* ---- values one by one ---- */
 
-static clef_tape *tape;
-
-static void setup(void)
-{
-	device_setup();
-	tape = ck_new(clef_tape_new(test_device));
-	ck_ok(clef_tape_begin(tape));
-}
-
-static void teardown(void)
-{
-	clef_tape_free(tape);
-	device_teardown();
-}
-
 static clef_tensor *floats(int n, const float *v)
 {
-	clef_array array = { CLEF_FLOAT32, CLEF_SHAPE(n), (void *)(uintptr_t)v };
-	clef_tensor *x = ck_new(clef_input(tape, &array));
-
-	ck_ok(clef_requires_grad(x, true));
-	return x;
+	return tape_floats(CLEF_SHAPE(n), v);
 }
 
 static void check(const clef_tensor *y, const float *want)
 {
-	float got[16];
-	int64_t n = clef_tensor_numel(y);
-
-	ck_assert(y && n <= CLEF_COUNT(got));
-	ck_ok(clef_read(y, got, (size_t)n * sizeof(float)));
-	for (int64_t i = 0; i < n; i++)
-		ck_assert_msg(isnan(want[i]) ? isnan(got[i])
-					     : got[i] == want[i] || fabsf(got[i] - want[i]) <= 1e-6f * fabsf(want[i]),
-			      "element %d is %.9g, expected %.9g", (int)i, (double)got[i], (double)want[i]);
+	tape_check(y, want, 1e-6f);
 }
 
 /* Losses, and the gradient of their sum. */
 static void check_both(clef_tensor *y, const float *want, const clef_tensor *x, const float *gradient)
 {
-	check(y, want);
-	ck_ok(clef_backward(clef_sum(y, NULL)));
-	check(clef_grad(x), gradient);
+	tape_check_both(y, want, x, gradient, 1e-6f);
 }
 
 /* What PyTorch 2.15 gives. */
@@ -301,7 +272,8 @@ END_TEST
 START_TEST(errors)
 {
 	clef_tensor *x = floats(3, (float[3]){ 0 }), *t = floats(1, (float[1]){ 0 });
-	clef_tensor *ints = ck_new(clef_input(tape, &(clef_array){ CLEF_INT32, CLEF_SHAPE(3), (int32_t[3]){ 0 } }));
+	clef_tensor *ints =
+		ck_new(clef_input(test_tape, &(clef_array){ CLEF_INT32, CLEF_SHAPE(3), (int32_t[3]){ 0 } }));
 
 	ck_null_fails(clef_mse_loss(x, t, CLEF_REDUCTION_MEAN), CLEF_ERROR_SHAPE,
 		      "mse_loss: target has shape [1], expected [3], that of x");
@@ -339,7 +311,7 @@ Suite *loss_suite(void)
 	tcase_add_test(c, formulas);
 	tcase_add_test(c, binary_weights);
 	suite_add_tcase(s, c);
-	tcase_add_checked_fixture(e, setup, teardown);
+	tcase_add_checked_fixture(e, tape_setup, tape_teardown);
 	tcase_add_test(e, edges);
 	tcase_add_test(e, empty);
 	tcase_add_test(e, errors);

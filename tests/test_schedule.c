@@ -4,6 +4,7 @@
  * the schedules themselves are closed formulas; reduction on a plateau against a history worked out by hand.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check_clef.h"
@@ -298,6 +299,105 @@ START_TEST(test_errors)
 }
 END_TEST
 
+/* ---- text ---- */
+
+static const int64_t two_places[] = { 30, 60 };
+
+static const struct {
+	const char *text;
+	clef_schedule_opts opts;
+} texts[] = {
+	{ "constant(0.5, 10)", { .kind = CLEF_SCHEDULE_CONSTANT, .factor = 0.5, .steps = 10 } },
+	{ "step(30, 0.25)", { .kind = CLEF_SCHEDULE_STEP, .every = 30, .factor = 0.25 } },
+	{ "multistep(30, 60, factor=0.5)",
+	  { .kind = CLEF_SCHEDULE_MULTISTEP, .at = two_places, .at_count = 2, .factor = 0.5 } },
+	{ "multistep(at=30, at=60)", { .kind = CLEF_SCHEDULE_MULTISTEP, .at = two_places, .at_count = 2 } },
+	{ "exponential(0.95)", { .kind = CLEF_SCHEDULE_EXPONENTIAL, .factor = 0.95 } },
+	{ " cosine ( 100 , end_lr = 0.01 ) ", { .kind = CLEF_SCHEDULE_COSINE, .steps = 100, .end_lr = 0.01 } },
+	{ "cosine(100, warmup=5, warmup_factor=0)",
+	  { .kind = CLEF_SCHEDULE_COSINE, .steps = 100, .warmup = 5, .warmup_factor = -0.0 } },
+	{ "restarts(10, 2)", { .kind = CLEF_SCHEDULE_RESTARTS, .steps = 10, .multiple = 2 } },
+	{ "one_cycle(50, 0.25, linear, three_phase)",
+	  { .kind = CLEF_SCHEDULE_ONE_CYCLE, .steps = 50, .start = 0.25, .linear = true, .three_phase = true } },
+	{ "linear(20, 0.5, 0)",
+	  { .kind = CLEF_SCHEDULE_LINEAR, .steps = 20, .start_factor = 0.5, .end_factor = -0.0 } },
+	{ "polynomial(20, 2)", { .kind = CLEF_SCHEDULE_POLYNOMIAL, .steps = 20, .power = 2 } },
+	{ "plateau(0.5, 3)", { .kind = CLEF_SCHEDULE_PLATEAU, .factor = 0.5, .patience = 3 } },
+};
+
+/* The rates of 100 steps. A plateau hears of a loss that gets no better. */
+static void rates(const clef_schedule_opts *o, float rate[100])
+{
+	clef_schedule *schedule = ck_new(clef_schedule_new(optim, o));
+
+	for (int i = 0; i < 100; i++) {
+		rate[i] = clef_optim_get_lr(optim);
+		if (o->kind == CLEF_SCHEDULE_PLATEAU)
+			ck_ok(clef_schedule_report(schedule, 1.0));
+		ck_ok(clef_schedule_step(schedule));
+	}
+	clef_schedule_free(schedule);
+	ck_ok(clef_optim_set_lr(optim, 0.5f));
+}
+
+START_TEST(test_text)
+{
+	static float want[100], got[100];
+	clef_schedule_opts opts;
+
+	ck_ok(clef_schedule_parse(texts[_i].text, &opts));
+	rates(&texts[_i].opts, want);
+	rates(&opts, got);
+	ck_assert_mem_eq(got, want, sizeof(want));
+	free((void *)opts.at);
+}
+END_TEST
+
+START_TEST(test_text_fields)
+{
+	clef_schedule_opts opts;
+
+	ck_ok(clef_schedule_parse("cosine", &opts));
+	ck_assert_int_eq(opts.kind, CLEF_SCHEDULE_COSINE);
+	ck_assert_int_eq(opts.steps, 0);
+	ck_null_fails(clef_schedule_new(optim, &opts), CLEF_ERROR_INVALID, "steps is 0");
+	ck_ok(clef_schedule_parse("plateau(patience=0, maximum, absolute)", &opts));
+	ck_assert_int_eq(opts.patience, -1);
+	ck_assert(opts.maximum && opts.absolute);
+	ck_assert_ptr_null(opts.at);
+}
+END_TEST
+
+START_TEST(test_text_errors)
+{
+	static const struct {
+		const char *text, *message;
+	} bad[] = {
+		{ "", "the name of a schedule was expected" },
+		{ "cosin", "unknown schedule \"cosin\" at character 1; did you mean \"cosine\"?; known are constant" },
+		{ "function", "unknown schedule \"function\"" },
+		{ "cosine step", "\"step\" at character 8 is left over: there can be one schedule" },
+		{ "cosine(0.5)", "a whole number from 0" },
+		{ "cosine(10, factor=0.5)", "allowed is cosine(steps, end_lr, warmup, warmup_factor)" },
+		{ "step(3, 0.1, 5, 0.5, 9)", "\"9\" at character 22: one value too many" },
+		{ "step", "every is 0, must be >= 1" },
+		{ "step(3, 0)", "factor is " },
+		{ "multistep", "multistep needs at and at_count" },
+		{ "multistep(60, 30)", "at[1] is 30, must be >= 60" },
+		{ "multistep(60, 0.5)", "\"0.5\" at character 15: a whole number" },
+		{ "one_cycle(10, start=2)", "start is 2, must be > 0 and <= 1" },
+		{ "one_cycle(10, warmup=3)", "allowed is one_cycle(steps, start" },
+		{ "linear(10, start_factor=2)", "start_factor is 2" },
+	};
+	clef_schedule_opts opts;
+
+	for (int i = 0; i < CLEF_COUNT(bad); i++)
+		ck_fails(clef_schedule_parse(bad[i].text, &opts), CLEF_ERROR_INVALID, bad[i].message);
+	ck_fails(clef_schedule_parse(NULL, &opts), CLEF_ERROR_INVALID, "clef_schedule_parse");
+	ck_fails(clef_schedule_parse("cosine", NULL), CLEF_ERROR_INVALID, "clef_schedule_parse");
+}
+END_TEST
+
 Suite *schedule_suite(void)
 {
 	Suite *s = suite_create("schedule");
@@ -309,6 +409,9 @@ Suite *schedule_suite(void)
 	tcase_add_loop_test(c, test_restore, 0, CLEF_COUNT(cases));
 	tcase_add_loop_test(c, test_plateau, 0, 2);
 	tcase_add_test(c, test_errors);
+	tcase_add_loop_test(c, test_text, 0, CLEF_COUNT(texts));
+	tcase_add_test(c, test_text_fields);
+	tcase_add_test(c, test_text_errors);
 	suite_add_tcase(s, c);
 	return s;
 }

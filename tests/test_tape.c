@@ -7,83 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check_clef.h"
-
-/* ---- helpers ---- */
-
-#define N 4
-
-static clef_tape *tape;
-
-static void setup(void)
-{
-	/* CLBlast takes a minute to check there. */
-	if (test_small())
-		setenv("CLEF_GEMM", "plain", 0);
-	device_setup();
-	tape = ck_new(clef_tape_new(test_device));
-	ck_ok(clef_tape_begin(tape));
-}
-
-static void teardown(void)
-{
-	clef_tape_free(tape);
-	device_teardown();
-}
-
-/* A leaf [N] of start, start + 1, ... that requires a gradient. */
-static clef_tensor *leaf(float start)
-{
-	float v[N];
-	clef_tensor *x;
-
-	for (int i = 0; i < N; i++)
-		v[i] = start + (float)i;
-	x = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(N), v }));
-	ck_ok(clef_requires_grad(x, true));
-	return x;
-}
-
-static clef_tensor *input(float start)
-{
-	float v[N];
-
-	for (int i = 0; i < N; i++)
-		v[i] = start + (float)i;
-	return ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(N), v }));
-}
-
-static clef_tensor *total(clef_tensor *x)
-{
-	return clef_sum(x, NULL);
-}
-
-/* x[i] == a + b * i */
-static void check_line(const clef_tensor *x, float a, float b, int line)
-{
-	float v[N];
-
-	ck_ok(clef_read(x, v, sizeof(v)));
-	for (int i = 0; i < N; i++)
-		ck_assert_msg(v[i] == a + b * (float)i, "line %d: value %d is %g, should be %g", line, i, (double)v[i],
-			      (double)(a + b * (float)i));
-}
-
-#define ck_line(x, a, b) check_line((x), (a), (b), __LINE__)
+#include "tape_case.h"
 
 /* ---- gradients ---- */
 
 START_TEST(tensor_used_twice)
 {
-	clef_tensor *x = leaf(1);
+	clef_tensor *x = line_leaf(1);
 
-	ck_ok(clef_backward(total(clef_mul(x, x))));
+	ck_ok(clef_backward(line_total(clef_mul(x, x))));
 	ck_line(clef_grad(x), 2, 2);
-	ck_ok(clef_backward(total(clef_add(x, x))));
+	ck_ok(clef_backward(line_total(clef_add(x, x))));
 	ck_line(clef_grad(x), 2, 0);
-	ck_ok(clef_backward(total(clef_sub(x, x))));
+	ck_ok(clef_backward(line_total(clef_sub(x, x))));
 	ck_line(clef_grad(x), 0, 0);
-	ck_ok(clef_backward(total(clef_add(clef_add(x, x), clef_mul(x, x)))));
+	ck_ok(clef_backward(line_total(clef_add(clef_add(x, x), clef_mul(x, x)))));
 	ck_line(clef_grad(x), 4, 2);
 	ck_line(x, 1, 1);
 	clef_tensor_free(x);
@@ -93,17 +31,17 @@ END_TEST
 /* The ways part and meet again: y = (3 x)(x + x), of a result and of an input. */
 START_TEST(diamond)
 {
-	clef_tensor *x = leaf(1), *z = input(1), *a, *b;
+	clef_tensor *x = line_leaf(1), *z = line_input(1), *a, *b;
 
 	ck_ok(clef_requires_grad(z, true));
 	a = clef_mul_scalar(x, 3);
 	b = clef_add(x, x);
-	ck_ok(clef_backward(total(clef_mul(a, b))));
+	ck_ok(clef_backward(line_total(clef_mul(a, b))));
 	ck_line(clef_grad(x), 12, 12);
 	a = clef_mul_scalar(z, 2);
 	b = clef_add(a, a);
 	b = clef_add(clef_mul(b, a), clef_mul(b, z));
-	ck_ok(clef_backward(total(b)));
+	ck_ok(clef_backward(line_total(b)));
 	/* b = 8 z^2 + 4 z^2 */
 	ck_line(clef_grad(z), 24, 24);
 	clef_tensor_free(x);
@@ -113,11 +51,11 @@ END_TEST
 /* 2^20 ways through a chain of 20 additions. */
 START_TEST(deep_chain)
 {
-	clef_tensor *x = leaf(1), *y = x;
+	clef_tensor *x = line_leaf(1), *y = x;
 
 	for (int i = 0; i < 20; i++)
 		y = clef_add(y, y);
-	ck_ok(clef_backward(total(y)));
+	ck_ok(clef_backward(line_total(y)));
 	ck_line(clef_grad(x), 1048576, 0);
 	ck_line(y, 1048576, 1048576);
 	clef_tensor_free(x);
@@ -126,17 +64,17 @@ END_TEST
 
 START_TEST(backward_twice_on_one_recording)
 {
-	clef_tensor *x = leaf(1), *loss = total(clef_mul(x, clef_mul(x, x)));
-	float v[N];
+	clef_tensor *x = line_leaf(1), *loss = line_total(clef_mul(x, clef_mul(x, x)));
+	float v[LINE];
 
 	for (int i = 0; i < 3; i++) {
 		ck_ok(clef_backward(loss));
 		ck_ok(clef_read(clef_grad(x), v, sizeof(v)));
-		for (int j = 0; j < N; j++)
+		for (int j = 0; j < LINE; j++)
 			ck_assert(v[j] == (float)(3 * (j + 1) * (j + 1)));
 	}
 	ck_ok(clef_backward(loss));
-	ck_ok(clef_backward(total(clef_mul_scalar(x, 5))));
+	ck_ok(clef_backward(line_total(clef_mul_scalar(x, 5))));
 	ck_line(clef_grad(x), 5, 0);
 	clef_tensor_free(x);
 }
@@ -144,18 +82,18 @@ END_TEST
 
 START_TEST(backward_add)
 {
-	clef_tensor *x = leaf(1), *y = leaf(3), *loss = total(clef_mul(x, x));
+	clef_tensor *x = line_leaf(1), *y = line_leaf(3), *loss = line_total(clef_mul(x, x));
 
 	/* The first one has nothing to add to. */
 	ck_ok(clef_backward_add(loss));
 	ck_line(clef_grad(x), 2, 2);
 	ck_ok(clef_backward_add(loss));
 	ck_line(clef_grad(x), 4, 4);
-	ck_ok(clef_tape_begin(tape));
-	ck_ok(clef_backward_add(total(clef_mul(x, y))));
+	ck_ok(clef_tape_begin(test_tape));
+	ck_ok(clef_backward_add(line_total(clef_mul(x, y))));
 	ck_line(clef_grad(x), 7, 5);
 	ck_line(clef_grad(y), 1, 1);
-	ck_ok(clef_backward(total(clef_add(x, x))));
+	ck_ok(clef_backward(line_total(clef_add(x, x))));
 	ck_line(clef_grad(x), 2, 0);
 	/* A leaf that the loss does not depend on keeps its gradient. */
 	ck_line(clef_grad(y), 1, 1);
@@ -166,22 +104,22 @@ END_TEST
 
 START_TEST(detach)
 {
-	clef_tensor *x = leaf(1), *d = clef_detach(x), *y = clef_mul_scalar(x, 2), *e;
+	clef_tensor *x = line_leaf(1), *d = clef_detach(x), *y = clef_mul_scalar(x, 2), *e;
 
-	ck_ok(clef_backward(total(clef_mul(x, d))));
+	ck_ok(clef_backward(line_total(clef_mul(x, d))));
 	ck_line(clef_grad(x), 1, 1);
 	e = clef_detach(y);
 	ck_line(e, 2, 2);
-	ck_ok(clef_backward(total(clef_mul(y, e))));
+	ck_ok(clef_backward(line_total(clef_mul(y, e))));
 	ck_line(clef_grad(x), 4, 4);
 	/* It shares the memory. */
 	ck_ok(clef_fill(x, 7));
 	ck_line(d, 7, 0);
-	ck_fails(clef_backward(total(clef_mul(d, e))), CLEF_ERROR_STATE, "nothing that the loss depends on");
+	ck_fails(clef_backward(line_total(clef_mul(d, e))), CLEF_ERROR_STATE, "nothing that the loss depends on");
 	/* A gradient may be asked for on the other side of the cut. */
 	e = clef_detach(y);
 	ck_ok(clef_requires_grad(e, true));
-	ck_ok(clef_backward(total(clef_add(e, e))));
+	ck_ok(clef_backward(line_total(clef_add(e, e))));
 	ck_line(clef_grad(e), 2, 0);
 	ck_line(clef_grad(x), 4, 4);
 	clef_tensor_free(x);
@@ -192,12 +130,12 @@ END_TEST
 /* That of an input, which no operation made, and that of a result, which is asked to keep it. */
 START_TEST(gradients_of_inputs_and_results)
 {
-	clef_tensor *x = leaf(1), *z = input(5), *y, *loss;
+	clef_tensor *x = line_leaf(1), *z = line_input(5), *y, *loss;
 
 	ck_ok(clef_requires_grad(z, true));
 	y = clef_mul(x, z);
 	ck_ok(clef_requires_grad(y, true));
-	loss = total(clef_mul_scalar(y, 3));
+	loss = line_total(clef_mul_scalar(y, 3));
 	ck_null_fails(clef_grad(z), CLEF_ERROR_STATE, "no clef_backward() has reached the tensor [4]");
 	ck_ok(clef_backward(loss));
 	ck_line(clef_grad(y), 3, 0);
@@ -212,7 +150,7 @@ END_TEST
 
 START_TEST(loss_may_be_an_input)
 {
-	clef_tensor *z = ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(1, 1), &(float){ 9 } }));
+	clef_tensor *z = ck_new(clef_input(test_tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(1, 1), &(float){ 9 } }));
 
 	ck_ok(clef_requires_grad(z, true));
 	ck_ok(clef_backward(z));
@@ -223,16 +161,17 @@ END_TEST
 
 START_TEST(frozen_leaf)
 {
-	clef_tensor *x = leaf(1), *y = leaf(2);
+	clef_tensor *x = line_leaf(1), *y = line_leaf(2);
 
-	ck_ok(clef_backward(total(clef_mul(x, y))));
+	ck_ok(clef_backward(line_total(clef_mul(x, y))));
 	ck_ok(clef_requires_grad(x, false));
-	ck_ok(clef_backward(total(clef_mul(clef_add(x, x), y))));
+	ck_ok(clef_backward(line_total(clef_mul(clef_add(x, x), y))));
 	ck_line(clef_grad(y), 2, 2);
 	ck_null_fails(clef_grad(x), CLEF_ERROR_STATE, "did not ask for a gradient");
-	ck_fails(clef_backward(total(x)), CLEF_ERROR_STATE, "nothing that the loss depends on requires a gradient");
+	ck_fails(clef_backward(line_total(x)), CLEF_ERROR_STATE,
+		 "nothing that the loss depends on requires a gradient");
 	ck_ok(clef_requires_grad(x, true));
-	ck_ok(clef_backward(total(x)));
+	ck_ok(clef_backward(line_total(x)));
 	ck_line(clef_grad(x), 1, 0);
 	clef_tensor_free(x);
 	clef_tensor_free(y);
@@ -241,14 +180,14 @@ END_TEST
 
 START_TEST(no_grad)
 {
-	clef_tensor *x = leaf(1), *loss;
+	clef_tensor *x = line_leaf(1), *loss;
 
-	ck_ok(clef_tape_begin_no_grad(tape));
-	loss = total(clef_mul(x, x));
+	ck_ok(clef_tape_begin_no_grad(test_tape));
+	loss = line_total(clef_mul(x, x));
 	ck_assert(clef_item(loss) == 30);
 	ck_fails(clef_backward(loss), CLEF_ERROR_STATE, "clef_tape_begin_no_grad()");
-	ck_ok(clef_tape_begin(tape));
-	ck_ok(clef_backward(total(clef_mul(x, x))));
+	ck_ok(clef_tape_begin(test_tape));
+	ck_ok(clef_backward(line_total(clef_mul(x, x))));
 	ck_line(clef_grad(x), 2, 2);
 	clef_tensor_free(x);
 }
@@ -257,10 +196,10 @@ END_TEST
 START_TEST(tensors_without_elements)
 {
 	clef_tensor *x = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, CLEF_SHAPE(0, 3)));
-	clef_tensor *z = ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(0, 3), NULL })), *loss;
+	clef_tensor *z = ck_new(clef_input(test_tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(0, 3), NULL })), *loss;
 
 	ck_ok(clef_requires_grad(x, true));
-	loss = total(clef_mul(x, z));
+	loss = line_total(clef_mul(x, z));
 	ck_ok(clef_backward(loss));
 	ck_assert(clef_item(loss) == 0);
 	ck_assert_int_eq(clef_tensor_numel(ck_new(clef_grad(x))), 0);
@@ -284,9 +223,9 @@ START_TEST(gradients_repeat)
 	for (int i = 0; i < 3; i++) {
 		clef_tensor *y;
 
-		ck_ok(clef_tape_begin(tape));
-		y = clef_linear_no_bias(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(rows, columns), v }),
-					w);
+		ck_ok(clef_tape_begin(test_tape));
+		y = clef_linear_no_bias(
+			clef_input(test_tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(rows, columns), v }), w);
 		ck_ok(clef_backward(clef_mean(clef_mul(clef_sigmoid(y), y), NULL)));
 		ck_ok(clef_read(clef_grad(w), i ? again : first, bytes));
 		if (i)
@@ -301,22 +240,22 @@ END_TEST
 START_TEST(leaf_freed_before_backward)
 {
 	uint64_t in_use = clef_device_get_stats(test_device).memory_in_use;
-	clef_tensor *x = leaf(1), *y = leaf(2), *loss = total(clef_mul(clef_mul(x, y), x));
+	clef_tensor *x = line_leaf(1), *y = line_leaf(2), *loss = line_total(clef_mul(clef_mul(x, y), x));
 
 	clef_tensor_free(x);
 	ck_ok(clef_backward(loss));
 	ck_assert(clef_item(loss) == 1 * 2 + 4 * 3 + 9 * 4 + 16 * 5);
-	ck_assert(clef_item(total(clef_grad(y))) == 30);
+	ck_assert(clef_item(line_total(clef_grad(y))) == 30);
 	clef_tensor_free(y);
 	ck_ok(clef_backward(loss));
-	ck_ok(clef_tape_begin(tape));
+	ck_ok(clef_tape_begin(test_tape));
 	ck_assert_uint_eq(clef_device_get_stats(test_device).memory_in_use, in_use);
 }
 END_TEST
 
 START_TEST(tensors_of_a_tape_are_not_freed)
 {
-	clef_tensor *z = input(1), *y = clef_relu(z);
+	clef_tensor *z = line_input(1), *y = clef_relu(z);
 
 	clef_tensor_free(z);
 	clef_tensor_free(y);
@@ -361,7 +300,7 @@ Suite *tape_suite(void)
 	Suite *s = suite_create("tape");
 	TCase *c = tcase_create("gradients");
 
-	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_checked_fixture(c, tape_setup, tape_teardown);
 	tcase_add_test(c, tensor_used_twice);
 	tcase_add_test(c, diamond);
 	tcase_add_test(c, deep_chain);
@@ -376,7 +315,7 @@ Suite *tape_suite(void)
 	tcase_add_test(c, gradients_repeat);
 	suite_add_tcase(s, c);
 	c = tcase_create("life");
-	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_checked_fixture(c, tape_setup, tape_teardown);
 	tcase_add_test(c, leaf_freed_before_backward);
 	tcase_add_test(c, tensors_of_a_tape_are_not_freed);
 	tcase_add_test(c, freed_in_any_order);

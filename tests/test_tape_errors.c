@@ -3,76 +3,18 @@
 #include <math.h>
 #include <string.h>
 
-#include "check_clef.h"
-
-/* ---- helpers ---- */
-
-#define N 4
-
-static clef_tape *tape;
-
-static void setup(void)
-{
-	device_setup();
-	tape = ck_new(clef_tape_new(test_device));
-	ck_ok(clef_tape_begin(tape));
-}
-
-static void teardown(void)
-{
-	clef_tape_free(tape);
-	device_teardown();
-}
-
-/* A leaf [N] of start, start + 1, ... that requires a gradient. */
-static clef_tensor *leaf(float start)
-{
-	float v[N];
-	clef_tensor *x;
-
-	for (int i = 0; i < N; i++)
-		v[i] = start + (float)i;
-	x = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(N), v }));
-	ck_ok(clef_requires_grad(x, true));
-	return x;
-}
-
-static clef_tensor *input(float start)
-{
-	float v[N];
-
-	for (int i = 0; i < N; i++)
-		v[i] = start + (float)i;
-	return ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(N), v }));
-}
-
-static clef_tensor *total(clef_tensor *x)
-{
-	return clef_sum(x, NULL);
-}
-
-/* x[i] == a + b * i */
-static void check_line(const clef_tensor *x, float a, float b, int line)
-{
-	float v[N];
-
-	ck_ok(clef_read(x, v, sizeof(v)));
-	for (int i = 0; i < N; i++)
-		ck_assert_msg(v[i] == a + b * (float)i, "line %d: value %d is %g, should be %g", line, i, (double)v[i],
-			      (double)(a + b * (float)i));
-}
-
-#define ck_line(x, a, b) check_line((x), (a), (b), __LINE__)
+#include "tape_case.h"
 
 /* ---- errors ---- */
 
 START_TEST(wrong_losses)
 {
-	clef_tensor *x = leaf(1), *y = clef_mul(x, x), *z = input(1);
+	clef_tensor *x = line_leaf(1), *y = clef_mul(x, x), *z = line_input(1);
 
 	ck_fails(clef_backward(y), CLEF_ERROR_SHAPE, "clef_backward: the loss has shape [4]; it must have one element");
 	ck_fails(clef_backward_add(y), CLEF_ERROR_SHAPE, "clef_backward_add: the loss has shape [4]");
-	ck_fails(clef_backward(total(z)), CLEF_ERROR_STATE, "nothing that the loss depends on requires a gradient");
+	ck_fails(clef_backward(line_total(z)), CLEF_ERROR_STATE,
+		 "nothing that the loss depends on requires a gradient");
 	ck_fails(clef_backward(NULL), CLEF_ERROR_INVALID, "clef_backward");
 	ck_fails(clef_backward_add(NULL), CLEF_ERROR_INVALID, "clef_backward_add");
 	clef_tensor_free(x);
@@ -85,7 +27,7 @@ END_TEST
 
 START_TEST(wrong_requests)
 {
-	clef_tensor *x = leaf(1), *y = clef_mul(x, x);
+	clef_tensor *x = line_leaf(1), *y = clef_mul(x, x);
 	clef_tensor *n = ck_new(clef_tensor_new(test_device, CLEF_INT32, CLEF_SHAPE(2)));
 
 	ck_fails(clef_requires_grad(n, true), CLEF_ERROR_DTYPE, "the tensor is int32");
@@ -106,12 +48,12 @@ END_TEST
 
 START_TEST(tensor_of_an_earlier_recording)
 {
-	clef_tensor *x = leaf(1), *old = clef_mul(x, x), *loss = total(old);
-	float v[N];
+	clef_tensor *x = line_leaf(1), *old = clef_mul(x, x), *loss = line_total(old);
+	float v[LINE];
 
 	ck_ok(clef_requires_grad(old, true));
 	ck_ok(clef_backward(loss));
-	ck_ok(clef_tape_begin(tape));
+	ck_ok(clef_tape_begin(test_tape));
 	ck_null_fails(clef_relu(old), CLEF_ERROR_STATE, "relu: argument 1 was made before the last clef_tape_begin()");
 	ck_null_fails(clef_add(x, old), CLEF_ERROR_STATE, "add: argument 2 was made before");
 	ck_fails(clef_backward(loss), CLEF_ERROR_STATE, "not a result of the current recording");
@@ -154,15 +96,15 @@ END_TEST
 START_TEST(two_tapes)
 {
 	clef_tape *other = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = leaf(1), *a = input(1), *b;
+	clef_tensor *x = line_leaf(1), *a = line_input(1), *b;
 
 	ck_ok(clef_tape_begin(other));
 	b = clef_relu(x);
 	ck_null_fails(clef_add(a, b), CLEF_ERROR_INVALID, "add: tensors of two tapes");
 	/* Each on its own works on, and leaves go to the one begun last. */
-	ck_ok(clef_backward(total(clef_mul(clef_add(a, x), x))));
+	ck_ok(clef_backward(line_total(clef_mul(clef_add(a, x), x))));
 	ck_line(clef_grad(x), 3, 3);
-	ck_ok(clef_backward(total(clef_mul(b, x))));
+	ck_ok(clef_backward(line_total(clef_mul(b, x))));
 	ck_line(clef_grad(x), 2, 2);
 	ck_null_fails(clef_add(a, clef_relu(x)), CLEF_ERROR_INVALID, "two tapes");
 	clef_tape_free(other);
@@ -174,10 +116,10 @@ END_TEST
 START_TEST(two_devices)
 {
 	clef_device *dev = ck_new(clef_device_open(NULL));
-	clef_tensor *x = leaf(1), *y = ck_new(clef_tensor_new(dev, CLEF_FLOAT32, CLEF_SHAPE(N)));
+	clef_tensor *x = line_leaf(1), *y = ck_new(clef_tensor_new(dev, CLEF_FLOAT32, CLEF_SHAPE(LINE)));
 
 	ck_null_fails(clef_add(x, y), CLEF_ERROR_INVALID, "add: tensors of two devices");
-	ck_null_fails(clef_add(input(1), y), CLEF_ERROR_INVALID, "two devices");
+	ck_null_fails(clef_add(line_input(1), y), CLEF_ERROR_INVALID, "two devices");
 	ck_null_fails(clef_relu(y), CLEF_ERROR_STATE, "no tape has been begun");
 	clef_tensor_free(x);
 	clef_tensor_free(y);
@@ -189,15 +131,16 @@ START_TEST(bad_inputs)
 {
 	float v[2] = { 0 };
 
-	ck_null_fails(clef_input(tape, NULL), CLEF_ERROR_INVALID, "clef_input");
+	ck_null_fails(clef_input(test_tape, NULL), CLEF_ERROR_INVALID, "clef_input");
 	ck_null_fails(clef_input(NULL, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(2), v }), CLEF_ERROR_INVALID,
 		      "clef_input");
-	ck_null_fails(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(2), NULL }), CLEF_ERROR_INVALID, "NULL");
-	ck_null_fails(clef_input(tape, &(clef_array){ (clef_dtype)9, CLEF_SHAPE(2), v }), CLEF_ERROR_DTYPE,
+	ck_null_fails(clef_input(test_tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(2), NULL }), CLEF_ERROR_INVALID,
+		      "NULL");
+	ck_null_fails(clef_input(test_tape, &(clef_array){ (clef_dtype)9, CLEF_SHAPE(2), v }), CLEF_ERROR_DTYPE,
 		      "clef_input: 9 is no data type");
-	ck_null_fails(clef_input(tape, &(clef_array){ CLEF_FLOAT32, { 1, { -2 } }, v }), CLEF_ERROR_SHAPE,
+	ck_null_fails(clef_input(test_tape, &(clef_array){ CLEF_FLOAT32, { 1, { -2 } }, v }), CLEF_ERROR_SHAPE,
 		      "clef_input: shape [-2]");
-	ck_null_fails(clef_input(tape, &(clef_array){ CLEF_FLOAT32, { 9, { 1 } }, v }), CLEF_ERROR_SHAPE,
+	ck_null_fails(clef_input(test_tape, &(clef_array){ CLEF_FLOAT32, { 9, { 1 } }, v }), CLEF_ERROR_SHAPE,
 		      "9 dimensions");
 }
 END_TEST
@@ -205,12 +148,12 @@ END_TEST
 START_TEST(parameters_that_are_not_committed)
 {
 	clef_params *params = ck_new(clef_params_new(test_device));
-	clef_tensor *w = ck_new(clef_params_add(params, "w", CLEF_SHAPE(N), NULL));
+	clef_tensor *w = ck_new(clef_params_add(params, "w", CLEF_SHAPE(LINE), NULL));
 
 	ck_null_fails(clef_relu(w), CLEF_ERROR_STATE, "relu: argument 1 has no values yet");
-	ck_null_fails(clef_add(input(1), w), CLEF_ERROR_STATE, "add: argument 2 has no values yet");
+	ck_null_fails(clef_add(line_input(1), w), CLEF_ERROR_STATE, "add: argument 2 has no values yet");
 	ck_ok(clef_params_commit(params, &(clef_rng){ 1, 0 }));
-	ck_line(clef_add(input(1), w), 1, 1);
+	ck_line(clef_add(line_input(1), w), 1, 1);
 	clef_params_free(params);
 }
 END_TEST
@@ -218,7 +161,8 @@ END_TEST
 /* The message of the first failure stays, through whatever is given its NULL. */
 START_TEST(null_is_contagious)
 {
-	clef_tensor *x = leaf(1), *five = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, CLEF_SHAPE(5))), *bad, *y;
+	clef_tensor *x = line_leaf(1), *five = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, CLEF_SHAPE(5))), *bad,
+		    *y;
 
 	clef_error_clear();
 	bad = clef_add(x, five);
@@ -234,7 +178,7 @@ START_TEST(null_is_contagious)
 	ck_assert_int_eq(clef_error_status(), CLEF_ERROR_SHAPE);
 	ck_assert_msg(strncmp(clef_error(), "add: a [4] and b [5] cannot be broadcast", 40) == 0, "%s", clef_error());
 	/* What was recorded before is unharmed. */
-	ck_ok(clef_backward(total(clef_mul(x, x))));
+	ck_ok(clef_backward(line_total(clef_mul(x, x))));
 	ck_line(clef_grad(x), 2, 2);
 	clef_tensor_free(x);
 	clef_tensor_free(five);
@@ -246,7 +190,7 @@ Suite *tape_errors_suite(void)
 	Suite *s = suite_create("tape_errors");
 	TCase *c = tcase_create("errors");
 
-	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_checked_fixture(c, tape_setup, tape_teardown);
 	tcase_add_test(c, wrong_losses);
 	tcase_add_test(c, wrong_requests);
 	tcase_add_test(c, tensor_of_an_earlier_recording);

@@ -74,7 +74,8 @@ helps() {
 
 train_helps() {
 	run 0 train --help || return 1
-	for option in data model init optim lr momentum nesterov weight-decay batch epochs val-split seed device log print; do
+	for option in data model init optim lr momentum nesterov weight-decay beta1 beta2 eps alpha schedule warmup \
+		clip-norm clip-value accumulate ema batch epochs val-split seed device log print watch stop-nan; do
 		has out "  --$option" || return 1
 	done
 }
@@ -127,16 +128,28 @@ try "lr too small for a float" refuses 2 '--lr "1e-50"' train --lr 1e-50
 try "seed too large" refuses 2 '--seed "18446744073709551616"' train --seed 18446744073709551616
 try "val-split 1.5" refuses 2 '--val-split "1.5" will not do: it takes a share' train --val-split 1.5
 try "val-split of everything" refuses 2 'the training set has 1438 images' train --val-split 1438
-try "unknown optimizer" refuses 2 '--optim "adamw" will not do: it takes adam or sgd' train --optim adamw
+try "unknown optimizer" refuses 2 'did you mean "adam"?; known are sgd, ' train --optim adma
+try "two optimizers" refuses 2 'there can be one optimizer' train --optim "adam sgd"
+try "an option of an optimizer out of range" refuses 2 'rho is 1, must be >= 0 and < 1' train --optim "adadelta(rho=1)"
 try "momentum 1" refuses 2 '--momentum "1"' train --optim sgd --momentum 1
-try "momentum with adam" refuses 2 'it goes with --optim sgd' train --momentum 0.9
-try "nesterov without momentum" refuses 2 '--nesterov needs --momentum' train --optim sgd --nesterov
+try "momentum with adam" refuses 2 'allowed is adam(lr, beta1, beta2, eps,' train --momentum 0.9
+try "beta1 with lion, in brackets" refuses 2 'given twice' train --optim "lion(beta1=0.8)" --beta1 0.9
+try "weight decay with rprop" refuses 2 'allowed is rprop(lr, eta_minus' train --optim rprop --weight-decay 0.1
+try "nesterov without momentum" refuses 2 'it needs momentum > 0' train --optim sgd --nesterov
+try "unknown schedule" refuses 2 'did you mean "cosine"?' train --schedule cosin
+try "schedule without its number" refuses 2 '--schedule "step": every is 0' train --schedule step
+try "warm-up of a schedule without one" refuses 2 'allowed is one_cycle(steps' train --schedule one_cycle --warmup 3
+try "warm-up longer than the run" refuses 2 'a warm-up of 1000 steps leaves none of the 13' train --warmup 1000 --epochs 1
+try "clip-norm 0" refuses 2 '--clip-norm "0" will not do' train --clip-norm 0
+try "accumulate 0" refuses 2 '--accumulate "0" will not do' train --accumulate 0
+try "ema 1" refuses 2 '--ema "1" will not do: it takes a number above 0' train --ema 1
 try "unknown layer" refuses 2 'did you mean "linear"?' train --model "linar(10)"
 try "no layers" refuses 2 '--model ""' train --model ""
 try "unknown initializer" refuses 2 '--init "xavier"' train --init xavier
 try "other option of devices" refuses 2 'did you mean --json?' devices --jsno
 try "output of another size than the classes" refuses 2 'let it end with linear(10)' train --model "linear(12)"
 try "output of another shape" refuses 2 'have a flatten' train --model "relu linear(10)"
+try "watch every 0 steps" refuses 2 '--watch "0" will not do: it takes nothing, or a whole number' train --watch=0
 try "missing folder" refuses 1 '--data ./nowhere: ' train --data ./nowhere
 try "folder without images" refuses 1 'train-images-idx3-ubyte' train --data .
 try "log that cannot be written" refuses 1 '--log ./nowhere/log: ' train --log ./nowhere/log
@@ -172,10 +185,18 @@ diverges() {
 		has diverged.jsonl '"status":"diverged"'
 }
 
+# The layers in front of the one that stops the run are right.
+stops_at_nan() {
+	run 1 train --optim sgd --lr 1e30 --stop-nan --log nan.jsonl &&
+		has err "layer 5 (linear) gave NaN in step 2, in epoch 1: 1000 of its 1000 values; layer 4 (relu)" &&
+		has nan.jsonl '"status":"diverged"'
+}
+
 try "damaged images" damaged_images
 try "damaged digits in CLEF_DATA" damaged_digits
 try "digits beside the program" beside_program
 try "a loss that is no number" diverges
+try "a layer that gives NaN" stops_at_nan
 
 # ---- devices ----
 
@@ -285,7 +306,80 @@ options_matter() {
 	matters && matters --lr 0.01 && matters --weight-decay 0.1 && matters --batch 50 && matters --init default &&
 		matters --init "normal(0, 0.1)" && matters --val-split 0 && matters --val-split 100 &&
 		matters --optim sgd && matters --optim sgd --momentum 0.9 &&
-		matters --optim sgd --momentum 0.9 --nesterov && matters --model "linear(32) gelu linear(10)"
+		matters --optim sgd --momentum 0.9 --nesterov && matters --beta1 0.5 && matters --beta2 0.9 &&
+		matters --eps 0.1 && matters --optim rmsprop && matters --optim rmsprop --alpha 0.5 &&
+		matters --schedule cosine && matters --schedule "step(1, 0.5)" --epochs 2 && matters --warmup 5 &&
+		matters --clip-norm 0.1 && matters --clip-value 0.001 && matters --accumulate 2 && matters --ema 0.9 &&
+		matters --model "linear(32) gelu linear(10)"
+}
+
+# One table an epoch, or one every 20 steps of the 26; a row for each layer; the relu in the middle gives zeros.
+watches() {
+	run 0 train --epochs 2 --watch --model "linear(32) relu linear(10)" || return 1
+	[ "$(grep -c '^step [0-9]*, in epoch [12]:$' out)" = 2 ] && has out "step 14, in epoch 2:" || return 1
+	awk '$1 == 1 && $2 == "(linear)" && $4 == "32]" && $7 < 0 { linear++ }
+	     $1 == 2 && $2 == "(relu)" && $7 == 0 && $9 > 10 && $9 < 90 && $11 == 0 { relu++ }
+	     END { exit !(linear == 2 && relu == 2) }' out || { cat out && return 1; }
+	run 0 train --epochs 2 --watch=20 --stop-nan && has out "step 1, in" && has out "step 21, in epoch 2:" &&
+		[ "$(grep -c '^step' out)" = 2 ]
+}
+
+# Two ways to say it.
+# shellcheck disable=SC2086 # the options are words
+same_weights() {
+	run 0 train --epochs 1 $1 && cp out one && run 0 train --epochs 1 $2 && [ -n "$(weights out)" ] &&
+		[ "$(weights out)" = "$(weights one)" ]
+}
+
+same_options() {
+	same_weights "" "--optim adam --lr 0.001" &&
+		same_weights "--optim sgd(nesterov,momentum=0.9,lr=0.1)" "--optim nesterov --lr 0.1" &&
+		same_weights "--optim momentum(momentum=0.5)" "--optim sgd --momentum 0.5" &&
+		same_weights "--optim adamw --weight-decay 0" "--optim adam" &&
+		same_weights "--schedule cosine(1)" "--schedule cosine" &&
+		same_weights "--schedule cosine --warmup 3" "--schedule cosine(warmup=3)"
+}
+
+# Every rule by its name.
+all_rules() {
+	for rule in sgd momentum nesterov adagrad adadelta rmsprop adam adamw adamax nadam radam rprop asgd lion lars lamb \
+		adafactor; do
+		run 0 train --epochs 1 --optim "$rule" && has out "optim   $rule" && [ -n "$(weights out)" ] || return 1
+		for other in rule.*; do
+			[ ! -f "$other" ] || [ "$(weights out)" != "$(weights "$other")" ] || {
+				echo "$rule has the weights of $other"
+				return 1
+			}
+		done
+		cp out "rule.$rule"
+	done
+}
+
+# The rates at the ends of three epochs of 13 steps.
+rates() {
+	run 0 train --epochs 3 --lr 0.01 --schedule "$1" --log rates.jsonl || return 1
+	got=$(sed -n 's/^{"event":"epoch".*"lr":\([0-9.e-]*\)[,}].*/\1/p' rates.jsonl | tr '\n' ' ')
+	[ "$got" = "$2" ] || {
+		echo "$1: the rates are $got, expected $2"
+		return 1
+	}
+}
+
+schedules() {
+	rates "step(1, 0.5)" "0.005 0.0025 0.00125 " && rates "multistep(1, 2, factor=0.5)" "0.005 0.0025 0.0025 " &&
+		rates "exponential(0.5)" "0.005 0.0025 0.00125 " && rates "cosine" "0.0075 0.0025 0.0 " &&
+		rates "polynomial" "0.006666666 0.003333333 0.0 " && rates "constant(0.5, 2)" "0.005 0.01 0.01 " &&
+		rates "linear(2, 0.5)" "0.0075 0.01 0.01 " && rates "restarts(1)" "0.01 0.01 0.01 " &&
+		rates "plateau(factor=0.5, patience=1, threshold=1e9, absolute)" "0.01 0.01 0.005 " && has out "       lr"
+}
+
+# A mean over two batches of 50 is one over a batch of 100, but for rounding; 1294 images end with a batch of 94 or two.
+accumulates() {
+	run 0 train --epochs 2 --batch 100 && cp out one && run 0 train --epochs 2 --batch 50 --accumulate 2 || return 1
+	for file in one out; do
+		sed -n 's/^ *2  *\([0-9.]*\)  .*/\1/p' "$file"
+	done | awk '{ v[NR] = $1 } END { d = v[1] - v[2]; exit !(NR == 2 && v[1] > 0 && d < 0.01 && d > -0.01) }' ||
+		{ cat one out && return 1; }
 }
 
 # A flatten may be left out, and makes no difference.
@@ -342,6 +436,11 @@ try "the log is JSON lines" json_lines
 try "equal seeds, equal weights" same_seed
 try "another seed, other weights" other_seed
 try "options have an effect" options_matter
+try "what the layers give" watches
+try "options of the optimizer in two ways" same_options
+try "every optimizer" all_rules
+try "schedules" schedules
+try "batches add up to a step" accumulates
 try "flatten is put in front" flatten
 try "nothing held out" no_validation
 try "a folder in MNIST's layout" mnist_layout

@@ -101,6 +101,35 @@ CLEF_API clef_shape clef_model_output(const clef_model *model);
  * the totals. N is the batch. A parameter counts where it is used first. */
 CLEF_API clef_status clef_model_print(const clef_model *model, FILE *out);
 
+/* ---- watching ---- */
+
+/* What a layer gave in a forward pass. Mean, deviation, minimum and maximum are those of its finite values, and NaN
+ * where it has none; the deviation is that of torch.std(), by n - 1. They hold for values of any size: squares do not
+ * overflow. */
+typedef struct clef_watch {
+	const char *name; /* of the layer, or of the operation where that is outside of layers */
+	const char *op;   /* the (first) operation */
+	clef_shape shape; /* of the output, with the batch */
+	int64_t numel;
+	float mean, std, min, max;
+	float zeros;  /* the share of zeros among all values, 0 to 1 */
+	int64_t nans; /* how many values are NaN */
+	int64_t infs; /* how many are infinite */
+} clef_watch;
+
+/* Gets the rows of a forward pass, in the order of computation: those of clef_model_print(), as far as they were
+ * computed and are float32. They and their texts are valid until it returns. */
+typedef void (*clef_watch_fn)(void *user, const clef_watch *rows, int count);
+
+/*
+ * From now on `watch` is called at the end of each clef_model_forward() that succeeds; NULL ends that. The device finds
+ * the figures, with two small kernels for each row, and the host waits for it once in a pass. A table's layers then run
+ * one by one and not fused, which may change the last bits. Off, it costs nothing.
+ *
+ * `watch` may look at the model and read tensors, and call clef_model_watch(); not clef_model_forward() of this model.
+ */
+CLEF_API clef_status clef_model_watch(clef_model *model, clef_watch_fn watch, void *user);
+
 /* ---- sequential ---- */
 
 /* What a row of the table is: a module of torch.nn, and behind it the fields that it takes, of which those in brackets

@@ -103,6 +103,12 @@ CLEF_API clef_tensor *clef_dropout(clef_tensor *x, float p, bool training, clef_
  * torch.nn.functional.dropout2d. */
 CLEF_API clef_tensor *clef_dropout2d(clef_tensor *x, float p, bool training, clef_rng *rng);
 
+/* y[i] = 1 with probability p[i], else 0, of the shape of p: 1 where value i of clef_rng_uniform() is below p[i], so
+ * that 0 or less, and NaN, give 0, and 1 or more 1. (PyTorch refuses p outside of 0 to 1, for which it has to wait for
+ * the device.) One draw: adds 1 to rng->counter. No gradient flows through. ERROR_INVALID without rng. torch.bernoulli.
+ */
+CLEF_API clef_tensor *clef_bernoulli(clef_tensor *p, clef_rng *rng);
+
 #ifdef __cplusplus
 }
 #endif

@@ -230,6 +230,62 @@ typedef struct clef_adafactor_opts {
  * w -= a u / max(1, rms(u) / d). torch.optim.Adafactor. */
 CLEF_API clef_optim *clef_adafactor_new(clef_params *params, const clef_adafactor_opts *opts);
 
+/* ---- rules as data and as text ---- */
+
+typedef enum clef_optim_kind {
+	CLEF_OPTIM_SGD,
+	CLEF_OPTIM_ADAGRAD,
+	CLEF_OPTIM_ADADELTA,
+	CLEF_OPTIM_RMSPROP,
+	CLEF_OPTIM_ADAM,
+	CLEF_OPTIM_ADAMW,
+	CLEF_OPTIM_ADAMAX,
+	CLEF_OPTIM_NADAM,
+	CLEF_OPTIM_RADAM,
+	CLEF_OPTIM_RPROP,
+	CLEF_OPTIM_ASGD,
+	CLEF_OPTIM_LION,
+	CLEF_OPTIM_LARS,
+	CLEF_OPTIM_LAMB,
+	CLEF_OPTIM_ADAFACTOR,
+	CLEF_OPTIM_KINDS /* the number of kinds */
+} clef_optim_kind;
+
+/* A rule and its options: those of its constructor. */
+typedef struct clef_optim_opts {
+	clef_optim_kind kind;
+	union {
+		clef_sgd_opts sgd;
+		clef_adagrad_opts adagrad;
+		clef_adadelta_opts adadelta;
+		clef_rmsprop_opts rmsprop;
+		clef_adam_opts adam; /* AdamW's too */
+		clef_adamax_opts adamax;
+		clef_nadam_opts nadam;
+		clef_radam_opts radam;
+		clef_rprop_opts rprop;
+		clef_asgd_opts asgd;
+		clef_lion_opts lion;
+		clef_lars_opts lars;
+		clef_lamb_opts lamb;
+		clef_adafactor_opts adafactor;
+	};
+} clef_optim_opts;
+
+/* The same as the constructor of that kind. */
+CLEF_API clef_optim *clef_optim_new(clef_params *params, const clef_optim_opts *opts);
+
+/*
+ * Reads "adam", "sgd(0.1, momentum=0.9, nesterov)" or "adamw(lr=0.002, beta2=0.98)": the name of clef_NAME_new() and,
+ * in brackets, fields of its options; numbers without a name are the numbers in their order, and a flag is its name
+ * alone. "momentum" and "nesterov" are SGD with these, with a momentum of 0.9 unless they say another. ERROR_INVALID,
+ * with the place in the text or the range, for what is no such text or no such optimizer.
+ */
+CLEF_API clef_status clef_optim_parse(const char *text, clef_optim_opts *opts);
+
+/* "sgd", "adam" and so on; "optimizer?" for a value that is none. */
+CLEF_API const char *clef_optim_name(clef_optim_kind kind);
+
 /* Frees the optimizer and its state, before or after the parameters. NULL is accepted. */
 CLEF_API void clef_optim_free(clef_optim *optim);
 

@@ -38,7 +38,7 @@ typedef enum clef_schedule_kind {
 				  * OneCycleLR with cycle_momentum False */
 	CLEF_SCHEDULE_LINEAR,    /* steps [start_factor end_factor]: from start_factor b to end_factor b; LinearLR */
 	CLEF_SCHEDULE_POLYNOMIAL, /* steps [power]: b (1 - t / steps)^power; PolynomialLR */
-	CLEF_SCHEDULE_PLATEAU,    /* [factor patience threshold absolute maximum cooldown end_lr eps]: times factor when
+	CLEF_SCHEDULE_PLATEAU,    /* [factor patience threshold cooldown end_lr eps absolute maximum]: times factor when
 				   * clef_schedule_report() has seen no better value more than patience times;
 				   * ReduceLROnPlateau */
 	CLEF_SCHEDULE_FUNCTION,   /* function [user]: b function(t, user); LambdaLR */
@@ -83,6 +83,15 @@ CLEF_API void clef_schedule_free(clef_schedule *schedule);
 /* "constant", "step", "multistep", "exponential", "cosine", "restarts", "one_cycle", "linear", "polynomial", "plateau",
  * "function"; "schedule?" for a value that is none. */
 CLEF_API const char *clef_schedule_name(clef_schedule_kind kind);
+
+/*
+ * Reads "cosine(5000)", "step(30, 0.1, warmup=5)", "multistep(30, 60, factor=0.2)" or "plateau(patience=3)": a name
+ * and, in brackets, fields of that kind; numbers without a name are the kind's in the order of its row above, and a
+ * flag is its name alone. What a cosine, restarts, one_cycle, linear or polynomial leaves out of `steps` is the
+ * caller's to fill in, and 0. The list `at` is allocated; free() it. ERROR_INVALID, with the place in the text or the
+ * range, for what is no such text or no such schedule; a function cannot be written.
+ */
+CLEF_API clef_status clef_schedule_parse(const char *text, clef_schedule_opts *opts);
 
 /* Goes one step on and sets the optimizer's rate. A PLATEAU counts its warm-up with this, and else does nothing here.
  */

@@ -10,26 +10,13 @@
 
 clef_status clef__layer_begin(clef_module *m, const char *name)
 {
-	clef_model *model = m->model;
-	char *label;
-
-	if (!m->dry)
-		return CLEF_OK;
-	if (clef__grow(&model->labels, &model->label_capacity, model->label_count + 1, sizeof(*model->labels),
-		       "names of layers"))
-		return CLEF_ERROR_MEMORY;
-	label = clef__strdup(name);
-	if (!label)
-		return CLEF_ERROR_MEMORY;
-	model->labels[model->label_count++] = label;
-	clef__tape_label(m->dry, label);
-	return CLEF_OK;
+	return m->named ? clef__tape_label(m->named, name) : CLEF_OK;
 }
 
 clef_tensor *clef__layer_end(clef_module *m, const char *name, const char *kind, const clef_tensor *x, clef_tensor *y)
 {
-	if (m->dry)
-		clef__tape_label(m->dry, NULL);
+	if (m->named)
+		clef__tape_label(m->named, NULL);
 	if (!y)
 		clef__fail(clef_error_status(), "layer \"%s\" (%s), x %s: %s", name, kind, CLEF__SHAPE_TEXT(x->shape),
 			   clef_error());

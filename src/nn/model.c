@@ -7,15 +7,6 @@
  */
 #include "nn_internal.h"
 
-static void free_labels(clef_model *model)
-{
-	for (int i = 0; i < model->label_count; i++)
-		free(model->labels[i]);
-	free(model->labels);
-	model->labels = NULL;
-	model->label_count = model->label_capacity = 0;
-}
-
 static clef_tensor *run_forward(clef_model *model, clef_tensor *x)
 {
 	clef_module *m = &model->module;
@@ -41,9 +32,9 @@ static clef_status trace(clef_model *model, clef_tape *tape)
 	clef_error_clear();
 	/* One sample has no statistics of a batch, and a dropout would draw. */
 	model->training = false;
-	model->module.dry = tape;
+	model->module.dry = model->module.named = tape;
 	y = run_forward(model, x);
-	model->module.dry = NULL;
+	model->module.dry = model->module.named = NULL;
 	model->training = true;
 	if (!y && clef_error_status())
 		return clef_error_status();
@@ -69,7 +60,6 @@ static clef_status dry_run(clef_model *model)
 		s = trace(model, tape);
 	clef_tape_free(tape);
 	clef__device_set_tape(dev, begun);
-	free_labels(model);
 	return s;
 }
 
@@ -147,7 +137,7 @@ void clef_model_free(clef_model *model)
 	for (int i = 0; i < model->row_count; i++)
 		free(model->rows[i].layer);
 	free(model->rows);
-	free_labels(model);
+	free(model->watched);
 	free(model->layers);
 	free(model->layer_names);
 	free(model);
@@ -163,6 +153,22 @@ static const char *expected(const clef_model *model, char text[CLEF__SHAPE_TEXT_
 					 (long long)model->input.dim[i]);
 	snprintf(text + used, CLEF__SHAPE_TEXT_SIZE - used, "]");
 	return text;
+}
+
+static clef_tensor *run_watched(clef_model *model, clef_tensor *x)
+{
+	clef_tape *tape = x->tape ? x->tape : clef__device_get_tape(x->dev);
+	int first;
+	clef_tensor *y;
+
+	/* Within the dry run of another model there are no values. */
+	if (!tape || clef__tape_is_dry(tape))
+		return run_forward(model, x);
+	first = clef__tape_count(tape);
+	model->module.named = tape;
+	y = run_forward(model, x);
+	model->module.named = NULL;
+	return y && !clef__model_watch(model, tape, first) ? y : NULL;
 }
 
 clef_tensor *clef_model_forward(clef_model *model, clef_tensor *x)
@@ -184,7 +190,7 @@ clef_tensor *clef_model_forward(clef_model *model, clef_tensor *x)
 	if (x->dtype != model->opts.dtype)
 		return clef__fail_null(CLEF_ERROR_DTYPE, "clef_model_forward: x is %s, must be %s",
 				       clef_dtype_name(x->dtype), clef_dtype_name(model->opts.dtype));
-	return run_forward(model, x);
+	return model->watch ? run_watched(model, x) : run_forward(model, x);
 }
 
 clef_params *clef_model_params(clef_model *model)

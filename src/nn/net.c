@@ -2,7 +2,7 @@
 /*
  * Sequential models: a table of layers, applied in order by one forward function. A pointwise layer behind a linear
  * one, a convolution or a batch normalization is handed to that as its activation, so that the two can run as one
- * operation. The dry run keeps them apart: it is where clef_model_print() has its rows from, one for each layer.
+ * operation. Where layers are told apart, for clef_model_print() or clef_model_watch(), they run one by one.
  */
 #include "nn_internal.h"
 
@@ -16,7 +16,7 @@ static clef_tensor *forward(clef_module *m, clef_tensor *x)
 		clef_activation act = { .kind = CLEF_ACT_NONE };
 		const char *name = model->layer_names[i];
 
-		if (type->fuses && !m->dry && i + 1 < model->layer_count)
+		if (type->fuses && !m->named && i + 1 < model->layer_count)
 			act = clef__layer_activation(layer + 1);
 		x = type->apply(m, name, x, layer, act);
 		i += act.kind != CLEF_ACT_NONE;

@@ -6,6 +6,7 @@
 #include <clef/nn.h>
 #include <clef/optim.h>
 
+#include "fields.h"
 #include "tape.h"
 
 /* ---- parameters ---- */
@@ -55,6 +56,7 @@ typedef struct clef__row {
 struct clef_module {
 	clef_model *model;
 	clef_tape *dry;              /* the recording in which parameters are made; NULL once the model exists */
+	clef_tape *named;            /* the recording that layers write their names to: a dry or watched one */
 	int cursor;                  /* the parameter that a layer will ask for next if the order is as ever */
 	char prefix[CLEF__MAX_NAME]; /* "layer1.0.": the modules that were entered */
 	unsigned char outer[CLEF__MAX_NAME]; /* the prefix's length before each of them, whose names may hold dots */
@@ -78,14 +80,16 @@ struct clef_model {
 	clef_layer *layers;       /* of a sequential model: a copy; else NULL */
 	int layer_count;
 	char (*layer_names)[12]; /* "0", "1", ... */
-	char **labels;           /* names of the layers called in the dry run, one a call; gone after it */
-	int label_count, label_capacity;
 	clef__row *rows;
 	int row_count, row_capacity;
 	clef__state *states;
 	int state_count, state_capacity;
 	bool training;
 	clef_rng rng; /* of dropout */
+	clef_watch_fn watch;
+	void *watch_user;
+	clef_watch *watched; /* of the last pass that was watched */
+	int watched_capacity;
 };
 
 /* clef_model_new(); layers NULL unless the model is a sequential one. */
@@ -94,6 +98,11 @@ clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const cle
 
 /* Fills model->rows from a recording of its forward function. */
 clef_status clef__model_rows(clef_model *model, const clef_tape *tape);
+
+/* ---- watch.c ---- */
+
+/* Calls the model's watch with what the recording's nodes from `first` on gave, and waits for the device. */
+clef_status clef__model_watch(clef_model *model, const clef_tape *tape, int first);
 
 /* ---- state: buffers.c ---- */
 
@@ -145,30 +154,9 @@ clef_tensor *clef__nn_embedding(clef_module *m, const char *name, clef_tensor *i
 clef_status clef__layer_begin(clef_module *m, const char *name);
 clef_tensor *clef__layer_end(clef_module *m, const char *name, const char *kind, const clef_tensor *x, clef_tensor *y);
 
-/* True for a field that was left at 0, which means its default; -0.0f is a zero that is meant. */
-bool clef__left_out(float value);
-
 /* ---- kinds of layers: what sequential models and model strings know ---- */
 
-typedef enum clef__field_kind {
-	CLEF__FIELD_COUNT,    /* int64_t, 1 or more; required */
-	CLEF__FIELD_WHOLE,    /* int64_t, 0 or more; 0 if left out */
-	CLEF__FIELD_INTEGER,  /* int64_t but 0, which is left out */
-	CLEF__FIELD_NUMBER,   /* float, p or q of clef_layer */
-	CLEF__FIELD_POSITIVE, /* float above 0; 0 if left out */
-	CLEF__FIELD_SCALE,    /* double above 0; 0 if left out */
-	CLEF__FIELD_FLAG,     /* bool */
-} clef__field_kind;
-
-/* A field of clef_layer that a kind takes. */
-typedef struct clef__layer_field {
-	const char *name; /* in a model string; NULL ends the list */
-	clef__field_kind kind;
-	size_t offset;
-	float preset; /* default of a number */
-} clef__layer_field;
-
-#define CLEF__LAYER_FIELDS 8
+#define CLEF__LAYER_FIELDS 9 /* with the end */
 
 /* Applies a layer. `act` goes on top if its row says that it fuses, and is none otherwise. */
 typedef clef_tensor *(*clef__layer_fn)(clef_module *m, const char *name, clef_tensor *x, const clef_layer *layer,
@@ -180,7 +168,7 @@ typedef struct clef__layer_type {
 	clef_activation_kind activation; /* of a pointwise layer, else CLEF_ACT_NONE */
 	bool fuses;                      /* a pointwise layer behind it may run in it */
 	bool takes_weight, takes_bias;   /* initializers */
-	clef__layer_field field[CLEF__LAYER_FIELDS];
+	clef__field field[CLEF__LAYER_FIELDS];
 } clef__layer_type;
 
 /* NULL for a value that is no kind. */

@@ -1,52 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What all optimizers have in common but the step itself: options, making and freeing, the learning rate, groups.
+ * What all optimizers have in common but the step itself: making and freeing, the learning rate, groups.
  */
 #include "optim_internal.h"
-
-/* ---- options ---- */
-
-static const struct {
-	double low, high;
-	bool low_open, high_open;
-} ranges[] = {
-	[CLEF__POSITIVE] = { 0, INFINITY, true, true },
-	[CLEF__NON_NEGATIVE] = { 0, INFINITY, false, true },
-	[CLEF__BELOW_ONE] = { 0, 1, false, true },
-	[CLEF__SHARE] = { 0, 1, false, false },
-	[CLEF__INSIDE] = { 0, 1, true, true },
-	[CLEF__ABOVE_ONE] = { 1, INFINITY, true, true },
-	[CLEF__NEGATIVE] = { -INFINITY, 0, true, false },
-};
-
-clef_status clef__option_check(const char *function, const char *name, float value, clef__range range)
-{
-	double x = (double)value, low = ranges[range].low, high = ranges[range].high;
-	char lower[32] = "", upper[32] = "finite";
-
-	if (isfinite(x) && (ranges[range].low_open ? x > low : x >= low) &&
-	    (ranges[range].high_open ? x < high : x <= high))
-		return CLEF_OK;
-	if (isfinite(low))
-		snprintf(lower, sizeof(lower), "%s %g and ", ranges[range].low_open ? ">" : ">=", low);
-	if (isfinite(high))
-		snprintf(upper, sizeof(upper), "%s %g", ranges[range].high_open ? "<" : "<=", high);
-	return clef__fail(CLEF_ERROR_INVALID, "%s: %s is %g, must be %s%s", function, name, x, lower, upper);
-}
-
-clef_status clef__options(const char *function, const clef__option *options, int count)
-{
-	clef_status s = CLEF_OK;
-
-	for (int i = 0; i < count && !s; i++) {
-		const clef__option *o = &options[i];
-
-		if (clef__left_out(*o->value))
-			*o->value = o->preset;
-		s = clef__option_check(function, o->name, *o->value, o->range);
-	}
-	return s;
-}
 
 /* ---- making ---- */
 
@@ -93,7 +49,8 @@ static clef_status make_map(clef_optim *optim)
 	return s;
 }
 
-static clef_status make_state(clef_optim *optim, const clef__optim_start *start)
+/* `fill` is what the first state starts with. */
+static clef_status make_state(clef_optim *optim, float weight_decay, float fill)
 {
 	const clef_params *params = optim->params;
 	clef_status s = CLEF_OK;
@@ -103,13 +60,12 @@ static clef_status make_state(clef_optim *optim, const clef__optim_start *start)
 	if (!optim->steps || !optim->group ||
 	    clef__grow(&optim->groups, &optim->group_capacity, 1, sizeof(*optim->groups), "an optimizer's groups"))
 		return CLEF_ERROR_MEMORY;
-	optim->groups[0] = (clef__optim_group){ 1.0f, start->weight_decay, false };
+	optim->groups[0] = (clef__optim_group){ 1.0f, weight_decay, false };
 	optim->group_count = 1;
 	s = make_map(optim);
 	for (int i = 0; i < CLEF__STATES && optim->rule->state[i] && !optim->rule->factored && !s; i++) {
 		optim->state[i] = clef_tensor_new(params->dev, CLEF_FLOAT32, params->values->shape);
-		s = optim->state[i] ? clef_fill(optim->state[i], i == 0 ? (double)start->fill : 0.0)
-				    : clef_error_status();
+		s = optim->state[i] ? clef_fill(optim->state[i], i == 0 ? (double)fill : 0.0) : clef_error_status();
 	}
 	if (!s && optim->rule->direction) {
 		optim->ratios = clef__buffer_new(params->dev, sizeof(float) * (size_t)params->count);
@@ -118,26 +74,39 @@ static clef_status make_state(clef_optim *optim, const clef__optim_start *start)
 	return !s && optim->rule->factored ? clef__factors_new(optim) : s;
 }
 
-clef_optim *clef__optim_new(clef_params *params, const clef__optim_rule *rule, const clef__optim_start *start)
+clef_optim *clef__optim_new(const clef__optim_type *type, clef_params *params, const void *opts)
 {
+	clef_optim_opts o = { .kind = type->kind };
+	const clef__optim_rule *rule;
 	clef_optim *optim;
 
+	if (!params) {
+		clef__null_argument(type->function);
+		return NULL;
+	}
+	if (opts)
+		memcpy(&o.sgd, opts, type->size);
+	rule = clef__optim_check(type, &o);
+	if (!rule)
+		return NULL;
 	if (!params->values)
 		return clef__fail_null(CLEF_ERROR_STATE, "%s: the parameters need clef_params_commit() first",
-				       start->function);
+				       type->function);
 	if (!params->count)
-		return clef__fail_null(CLEF_ERROR_INVALID, "%s: the set has no parameters", start->function);
+		return clef__fail_null(CLEF_ERROR_INVALID, "%s: the set has no parameters", type->function);
 	optim = clef__calloc(1, sizeof(*optim), "an optimizer");
 	if (!optim)
 		return NULL;
 	optim->rule = rule;
-	optim->lr = start->lr;
-	optim->decoupled = start->decoupled;
-	optim->maximize = start->maximize;
+	optim->opts = o;
+	optim->lr = clef__optim_number(type, &o, "lr");
+	optim->decoupled = type->decoupled || clef__optim_flag(type, &o, "decoupled");
+	optim->maximize = clef__optim_flag(type, &o, "maximize");
 	optim->gradient.scale = 1.0f;
 	optim->params = params;
 	clef__params_retain(params);
-	if (!make_state(optim, start))
+	if (!make_state(optim, clef__optim_number(type, &o, "weight_decay"),
+			clef__optim_number(type, &o, "accumulator")))
 		return optim;
 	clef_optim_free(optim);
 	return NULL;

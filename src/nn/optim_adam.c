@@ -32,44 +32,38 @@ static const clef__optim_rule adam_amsgrad = { .name = "adam_amsgrad",
 					       .state = { "exp_avg", "exp_avg_sq", "max_exp_avg_sq" },
 					       .numbers = adam_numbers };
 
-static clef_optim *new_adam(const char *f, clef_params *params, const clef_adam_opts *opts, float weight_decay,
-			    bool decoupled)
+static const clef__optim_rule *pick_adam(const clef_optim_opts *o, const char *function)
 {
-	clef_adam_opts o = opts ? *opts : (clef_adam_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-3f, CLEF__POSITIVE },
-		{ "beta1", &o.beta1, 0.9f, CLEF__BELOW_ONE },
-		{ "beta2", &o.beta2, 0.999f, CLEF__BELOW_ONE },
-		{ "eps", &o.eps, 1e-8f, CLEF__POSITIVE },
-		{ "weight_decay", &o.weight_decay, weight_decay, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, o.amsgrad ? &adam_amsgrad : &adam,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled || decoupled,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.adam = o;
-	return optim;
+	(void)function;
+	return o->adam.amsgrad ? &adam_amsgrad : &adam;
 }
+
+#define ADAM_FIELDS(decay)                                                                                             \
+	CLEF__OPTION(adam, lr, POSITIVE, 1e-3f), CLEF__OPTION(adam, beta1, BELOW_ONE, 0.9f),                           \
+		CLEF__OPTION(adam, beta2, BELOW_ONE, 0.999f), CLEF__OPTION(adam, eps, POSITIVE, 1e-8f),                \
+		CLEF__WEIGHT_DECAY(adam, decay), CLEF__FLAG(adam, amsgrad), CLEF__FLAG(adam, maximize)
+
+const clef__optim_type clef__adam = {
+	CLEF__OPTIM_TYPE(adam, ADAM, adam),
+	.pick = pick_adam,
+	.field = { ADAM_FIELDS(0.0f), CLEF__FLAG(adam, decoupled) },
+};
+
+const clef__optim_type clef__adamw = {
+	CLEF__OPTIM_TYPE(adamw, ADAMW, adam),
+	.decoupled = true,
+	.pick = pick_adam,
+	.field = { ADAM_FIELDS(1e-2f) },
+};
 
 clef_optim *clef_adam_new(clef_params *params, const clef_adam_opts *opts)
 {
-	return new_adam("clef_adam_new", params, opts, 0.0f, false);
+	return clef__optim_new(&clef__adam, params, opts);
 }
 
 clef_optim *clef_adamw_new(clef_params *params, const clef_adam_opts *opts)
 {
-	return new_adam("clef_adamw_new", params, opts, 1e-2f, true);
+	return clef__optim_new(&clef__adamw, params, opts);
 }
 
 /* ---- Adamax ---- */
@@ -86,34 +80,17 @@ static const clef__optim_rule adamax = { .name = "adamax",
 					 .state = { "exp_avg", "exp_inf" },
 					 .numbers = adamax_numbers };
 
+const clef__optim_type clef__adamax = {
+	CLEF__OPTIM_TYPE(adamax, ADAMAX, adamax),
+	.rule = &adamax,
+	.field = { CLEF__OPTION(adamax, lr, POSITIVE, 2e-3f), CLEF__OPTION(adamax, beta1, BELOW_ONE, 0.9f),
+		   CLEF__OPTION(adamax, beta2, BELOW_ONE, 0.999f), CLEF__OPTION(adamax, eps, POSITIVE, 1e-8f),
+		   CLEF__WEIGHT_DECAY(adamax, 0.0f), CLEF__FLAG(adamax, decoupled), CLEF__FLAG(adamax, maximize) },
+};
+
 clef_optim *clef_adamax_new(clef_params *params, const clef_adamax_opts *opts)
 {
-	const char *f = "clef_adamax_new";
-	clef_adamax_opts o = opts ? *opts : (clef_adamax_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 2e-3f, CLEF__POSITIVE },
-		{ "beta1", &o.beta1, 0.9f, CLEF__BELOW_ONE },
-		{ "beta2", &o.beta2, 0.999f, CLEF__BELOW_ONE },
-		{ "eps", &o.eps, 1e-8f, CLEF__POSITIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &adamax,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.adamax = o;
-	return optim;
+	return clef__optim_new(&clef__adamax, params, opts);
 }
 
 /* ---- NAdam ---- */
@@ -151,35 +128,18 @@ static const clef__optim_rule nadam = { .name = "nadam",
 					.state = { "exp_avg", "exp_avg_sq" },
 					.numbers = nadam_numbers };
 
+const clef__optim_type clef__nadam = {
+	CLEF__OPTIM_TYPE(nadam, NADAM, nadam),
+	.rule = &nadam,
+	.field = { CLEF__OPTION(nadam, lr, POSITIVE, 2e-3f), CLEF__OPTION(nadam, beta1, BELOW_ONE, 0.9f),
+		   CLEF__OPTION(nadam, beta2, BELOW_ONE, 0.999f), CLEF__OPTION(nadam, eps, POSITIVE, 1e-8f),
+		   CLEF__OPTION(nadam, momentum_decay, NON_NEGATIVE, 4e-3f), CLEF__WEIGHT_DECAY(nadam, 0.0f),
+		   CLEF__FLAG(nadam, decoupled), CLEF__FLAG(nadam, maximize) },
+};
+
 clef_optim *clef_nadam_new(clef_params *params, const clef_nadam_opts *opts)
 {
-	const char *f = "clef_nadam_new";
-	clef_nadam_opts o = opts ? *opts : (clef_nadam_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 2e-3f, CLEF__POSITIVE },
-		{ "beta1", &o.beta1, 0.9f, CLEF__BELOW_ONE },
-		{ "beta2", &o.beta2, 0.999f, CLEF__BELOW_ONE },
-		{ "eps", &o.eps, 1e-8f, CLEF__POSITIVE },
-		{ "momentum_decay", &o.momentum_decay, 4e-3f, CLEF__NON_NEGATIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &nadam,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.nadam = o;
-	return optim;
+	return clef__optim_new(&clef__nadam, params, opts);
 }
 
 /* ---- RAdam ---- */
@@ -203,34 +163,17 @@ static const clef__optim_rule radam = { .name = "radam",
 					.state = { "exp_avg", "exp_avg_sq" },
 					.numbers = radam_numbers };
 
+const clef__optim_type clef__radam = {
+	CLEF__OPTIM_TYPE(radam, RADAM, radam),
+	.rule = &radam,
+	.field = { CLEF__OPTION(radam, lr, POSITIVE, 1e-3f), CLEF__OPTION(radam, beta1, BELOW_ONE, 0.9f),
+		   CLEF__OPTION(radam, beta2, BELOW_ONE, 0.999f), CLEF__OPTION(radam, eps, POSITIVE, 1e-8f),
+		   CLEF__WEIGHT_DECAY(radam, 0.0f), CLEF__FLAG(radam, decoupled), CLEF__FLAG(radam, maximize) },
+};
+
 clef_optim *clef_radam_new(clef_params *params, const clef_radam_opts *opts)
 {
-	const char *f = "clef_radam_new";
-	clef_radam_opts o = opts ? *opts : (clef_radam_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-3f, CLEF__POSITIVE },
-		{ "beta1", &o.beta1, 0.9f, CLEF__BELOW_ONE },
-		{ "beta2", &o.beta2, 0.999f, CLEF__BELOW_ONE },
-		{ "eps", &o.eps, 1e-8f, CLEF__POSITIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &radam,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.radam = o;
-	return optim;
+	return clef__optim_new(&clef__radam, params, opts);
 }
 
 /* ---- LAMB ---- */
@@ -250,30 +193,15 @@ static const clef__optim_rule lamb = { .name = "lamb",
 				       .own_decay = true,
 				       .direction = "lamb_direction" };
 
+const clef__optim_type clef__lamb = {
+	CLEF__OPTIM_TYPE(lamb, LAMB, lamb),
+	.rule = &lamb,
+	.field = { CLEF__OPTION(lamb, lr, POSITIVE, 1e-3f), CLEF__OPTION(lamb, beta1, BELOW_ONE, 0.9f),
+		   CLEF__OPTION(lamb, beta2, BELOW_ONE, 0.999f), CLEF__OPTION(lamb, eps, POSITIVE, 1e-6f),
+		   CLEF__WEIGHT_DECAY(lamb, 0.0f), CLEF__FLAG(lamb, maximize) },
+};
+
 clef_optim *clef_lamb_new(clef_params *params, const clef_lamb_opts *opts)
 {
-	const char *f = "clef_lamb_new";
-	clef_lamb_opts o = opts ? *opts : (clef_lamb_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-3f, CLEF__POSITIVE },
-		{ "beta1", &o.beta1, 0.9f, CLEF__BELOW_ONE },
-		{ "beta2", &o.beta2, 0.999f, CLEF__BELOW_ONE },
-		{ "eps", &o.eps, 1e-6f, CLEF__POSITIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(
-		params, &lamb,
-		&(clef__optim_start){
-			.function = f, .lr = o.lr, .weight_decay = o.weight_decay, .maximize = o.maximize });
-	if (optim)
-		optim->opts.lamb = o;
-	return optim;
+	return clef__optim_new(&clef__lamb, params, opts);
 }

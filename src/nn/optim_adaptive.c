@@ -14,35 +14,17 @@ static void adagrad_numbers(clef_optim *optim, const clef__optim_at *at, float k
 
 static const clef__optim_rule adagrad = { .name = "adagrad", .state = { "sum" }, .numbers = adagrad_numbers };
 
+const clef__optim_type clef__adagrad = {
+	CLEF__OPTIM_TYPE(adagrad, ADAGRAD, adagrad),
+	.rule = &adagrad,
+	.field = { CLEF__OPTION(adagrad, lr, POSITIVE, 1e-2f), CLEF__OPTION(adagrad, lr_decay, NON_NEGATIVE, 0.0f),
+		   CLEF__OPTION(adagrad, accumulator, NON_NEGATIVE, 0.0f), CLEF__OPTION(adagrad, eps, POSITIVE, 1e-10f),
+		   CLEF__WEIGHT_DECAY(adagrad, 0.0f), CLEF__FLAG(adagrad, decoupled), CLEF__FLAG(adagrad, maximize) },
+};
+
 clef_optim *clef_adagrad_new(clef_params *params, const clef_adagrad_opts *opts)
 {
-	const char *f = "clef_adagrad_new";
-	clef_adagrad_opts o = opts ? *opts : (clef_adagrad_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-2f, CLEF__POSITIVE },
-		{ "lr_decay", &o.lr_decay, 0.0f, CLEF__NON_NEGATIVE },
-		{ "accumulator", &o.accumulator, 0.0f, CLEF__NON_NEGATIVE },
-		{ "eps", &o.eps, 1e-10f, CLEF__POSITIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &adagrad,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled,
-						      .maximize = o.maximize,
-						      .fill = o.accumulator });
-	if (optim)
-		optim->opts.adagrad = o;
-	return optim;
+	return clef__optim_new(&clef__adagrad, params, opts);
 }
 
 /* ---- Adadelta ---- */
@@ -61,33 +43,17 @@ static const clef__optim_rule adadelta = { .name = "adadelta",
 					   .state = { "square_avg", "acc_delta" },
 					   .numbers = adadelta_numbers };
 
+const clef__optim_type clef__adadelta = {
+	CLEF__OPTIM_TYPE(adadelta, ADADELTA, adadelta),
+	.rule = &adadelta,
+	.field = { CLEF__OPTION(adadelta, lr, POSITIVE, 1.0f), CLEF__OPTION(adadelta, rho, BELOW_ONE, 0.9f),
+		   CLEF__OPTION(adadelta, eps, POSITIVE, 1e-6f), CLEF__WEIGHT_DECAY(adadelta, 0.0f),
+		   CLEF__FLAG(adadelta, decoupled), CLEF__FLAG(adadelta, maximize) },
+};
+
 clef_optim *clef_adadelta_new(clef_params *params, const clef_adadelta_opts *opts)
 {
-	const char *f = "clef_adadelta_new";
-	clef_adadelta_opts o = opts ? *opts : (clef_adadelta_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1.0f, CLEF__POSITIVE },
-		{ "rho", &o.rho, 0.9f, CLEF__BELOW_ONE },
-		{ "eps", &o.eps, 1e-6f, CLEF__POSITIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &adadelta,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.adadelta = o;
-	return optim;
+	return clef__optim_new(&clef__adadelta, params, opts);
 }
 
 /* ---- RMSprop ---- */
@@ -112,32 +78,22 @@ static const clef__optim_rule rmsprop[2][2] = {
 	    .numbers = rmsprop_numbers } },
 };
 
+static const clef__optim_rule *pick_rmsprop(const clef_optim_opts *o, const char *function)
+{
+	(void)function;
+	return &rmsprop[o->rmsprop.centered][o->rmsprop.momentum > 0.0f];
+}
+
+const clef__optim_type clef__rmsprop = {
+	CLEF__OPTIM_TYPE(rmsprop, RMSPROP, rmsprop),
+	.pick = pick_rmsprop,
+	.field = { CLEF__OPTION(rmsprop, lr, POSITIVE, 1e-2f), CLEF__OPTION(rmsprop, alpha, BELOW_ONE, 0.99f),
+		   CLEF__OPTION(rmsprop, eps, POSITIVE, 1e-8f), CLEF__OPTION(rmsprop, momentum, BELOW_ONE, 0.0f),
+		   CLEF__WEIGHT_DECAY(rmsprop, 0.0f), CLEF__FLAG(rmsprop, centered), CLEF__FLAG(rmsprop, decoupled),
+		   CLEF__FLAG(rmsprop, maximize) },
+};
+
 clef_optim *clef_rmsprop_new(clef_params *params, const clef_rmsprop_opts *opts)
 {
-	const char *f = "clef_rmsprop_new";
-	clef_rmsprop_opts o = opts ? *opts : (clef_rmsprop_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-2f, CLEF__POSITIVE },
-		{ "alpha", &o.alpha, 0.99f, CLEF__BELOW_ONE },
-		{ "eps", &o.eps, 1e-8f, CLEF__POSITIVE },
-		{ "momentum", &o.momentum, 0.0f, CLEF__BELOW_ONE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &rmsprop[o.centered][o.momentum > 0.0f],
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.rmsprop = o;
-	return optim;
+	return clef__optim_new(&clef__rmsprop, params, opts);
 }

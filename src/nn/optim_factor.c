@@ -289,33 +289,17 @@ static void numbers(clef_optim *optim, const clef__optim_at *at, float k[CLEF__N
 
 static const clef__optim_rule adafactor = { .name = "adafactor", .numbers = numbers, .factored = true };
 
+const clef__optim_type clef__adafactor = {
+	CLEF__OPTIM_TYPE(adafactor, ADAFACTOR, adafactor),
+	.decoupled = true,
+	.rule = &adafactor,
+	.field = { CLEF__OPTION(adafactor, lr, POSITIVE, 1e-2f), CLEF__OPTION(adafactor, beta2_decay, NEGATIVE, -0.8f),
+		   CLEF__OPTION(adafactor, eps1, POSITIVE, 0x1p-23f), CLEF__OPTION(adafactor, eps2, POSITIVE, 1e-3f),
+		   CLEF__OPTION(adafactor, d, POSITIVE, 1.0f), CLEF__WEIGHT_DECAY(adafactor, 0.0f),
+		   CLEF__FLAG(adafactor, maximize) },
+};
+
 clef_optim *clef_adafactor_new(clef_params *params, const clef_adafactor_opts *opts)
 {
-	const char *f = "clef_adafactor_new";
-	clef_adafactor_opts o = opts ? *opts : (clef_adafactor_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-2f, CLEF__POSITIVE },
-		{ "beta2_decay", &o.beta2_decay, -0.8f, CLEF__NEGATIVE },
-		{ "eps1", &o.eps1, 0x1p-23f, CLEF__POSITIVE },
-		{ "eps2", &o.eps2, 1e-3f, CLEF__POSITIVE },
-		{ "d", &o.d, 1.0f, CLEF__POSITIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &adafactor,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = true,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.adafactor = o;
-	return optim;
+	return clef__optim_new(&clef__adafactor, params, opts);
 }

@@ -74,59 +74,57 @@ struct clef_optim {
 	int entry_count;
 
 	clef__optim_product product;
-	union {
-		clef_sgd_opts sgd;
-		clef_adagrad_opts adagrad;
-		clef_adadelta_opts adadelta;
-		clef_rmsprop_opts rmsprop;
-		clef_adam_opts adam;
-		clef_adamax_opts adamax;
-		clef_nadam_opts nadam;
-		clef_radam_opts radam;
-		clef_rprop_opts rprop;
-		clef_asgd_opts asgd;
-		clef_lion_opts lion;
-		clef_lars_opts lars;
-		clef_lamb_opts lamb;
-		clef_adafactor_opts adafactor;
-	} opts; /* with defaults filled in; lr is above, weight_decay in the groups */
+	clef_optim_opts opts; /* with defaults filled in; lr is above, weight_decay in the groups */
 };
 
-/* ---- options ---- */
+/* ---- rules by name: optim_options.c ---- */
 
-typedef enum clef__range {
-	CLEF__POSITIVE,     /* > 0 */
-	CLEF__NON_NEGATIVE, /* >= 0 */
-	CLEF__BELOW_ONE,    /* >= 0 and < 1 */
-	CLEF__SHARE,        /* >= 0 and <= 1 */
-	CLEF__INSIDE,       /* > 0 and < 1 */
-	CLEF__ABOVE_ONE,    /* > 1 */
-	CLEF__NEGATIVE,     /* <= 0 */
-} clef__range;
+/* What a constructor knows of its rule. Fields of these names mean the same for all that have them: lr, weight_decay,
+ * decoupled, maximize; accumulator, which is what the first state starts with. */
+typedef struct clef__optim_type {
+	const char *name;     /* in text: "adam" */
+	const char *function; /* "clef_adam_new" */
+	clef_optim_kind kind;
+	size_t size; /* of the options */
+	bool decoupled;
+	const clef__optim_rule *rule;
+	/* In place of rule, where that depends on the options, or where there is more to check than ranges: NULL with
+	 * a message then. */
+	const clef__optim_rule *(*pick)(const clef_optim_opts *o, const char *function);
+	clef__field field[CLEF__FIELDS];
+} clef__optim_type;
 
-typedef struct clef__option {
-	const char *name;
-	float *value;
-	float preset;
-	clef__range range;
-} clef__option;
+/* To write the fields of a rule. */
+#define CLEF__OPTION(rule, name, RANGE, preset)                                                                        \
+	{                                                                                                              \
+#name, CLEF__FIELD_OPTION, offsetof(clef_##rule##_opts, name), preset, CLEF__##RANGE                   \
+	}
+#define CLEF__FLAG(rule, name)                                                                                         \
+	{                                                                                                              \
+#name, CLEF__FIELD_FLAG, offsetof(clef_##rule##_opts, name)                                            \
+	}
+#define CLEF__WEIGHT_DECAY(rule, preset) CLEF__OPTION(rule, weight_decay, NON_NEGATIVE, preset)
 
-/* Fails unless the value is in the range, and finite. */
-clef_status clef__option_check(const char *function, const char *name, float value, clef__range range);
+#define CLEF__OPTIM_TYPE(id, ID, rule_opts)                                                                            \
+	.name = #id, .function = "clef_" #id "_new", .kind = CLEF_OPTIM_##ID, .size = sizeof(clef_##rule_opts##_opts)
 
-/* Puts in the presets of what was left out, then checks all. */
-clef_status clef__options(const char *function, const clef__option *options, int count);
+extern const clef__optim_type clef__sgd, clef__lars, clef__rprop, clef__asgd, clef__lion; /* optim_sgd.c */
+extern const clef__optim_type clef__adam, clef__adamw, clef__adamax, clef__nadam, clef__radam,
+	clef__lamb;                                                         /* .._adam.c */
+extern const clef__optim_type clef__adagrad, clef__adadelta, clef__rmsprop; /* optim_adaptive.c */
+extern const clef__optim_type clef__adafactor;                              /* optim_factor.c */
+
+/* The value of a field; 0 if the rule has none of that name. */
+float clef__optim_number(const clef__optim_type *type, const clef_optim_opts *o, const char *name);
+bool clef__optim_flag(const clef__optim_type *type, const clef_optim_opts *o, const char *name);
+
+/* Puts in the presets of what was left out, then checks all. NULL, with a message, where something is wrong. */
+const clef__optim_rule *clef__optim_check(const clef__optim_type *type, clef_optim_opts *o);
 
 /* ---- making one: optim.c ---- */
 
-typedef struct clef__optim_start {
-	const char *function;
-	float lr, weight_decay;
-	bool decoupled, maximize;
-	float fill; /* what the first state starts with */
-} clef__optim_start;
-
-clef_optim *clef__optim_new(clef_params *params, const clef__optim_rule *rule, const clef__optim_start *start);
+/* What every constructor does; opts: NULL, or the rule's. */
+clef_optim *clef__optim_new(const clef__optim_type *type, clef_params *params, const void *opts);
 
 /* ---- a step: optim_step.c ---- */
 

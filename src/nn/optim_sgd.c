@@ -29,38 +29,29 @@ static const clef__optim_rule sgd_momentum = { .name = "sgd_momentum",
 					       .state = { "momentum_buffer" },
 					       .numbers = sgd_numbers };
 
-clef_optim *clef_sgd_new(clef_params *params, const clef_sgd_opts *opts)
+static const clef__optim_rule *pick_sgd(const clef_optim_opts *opts, const char *function)
 {
-	const char *f = "clef_sgd_new";
-	clef_sgd_opts o = opts ? *opts : (clef_sgd_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-3f, CLEF__POSITIVE },
-		{ "momentum", &o.momentum, 0.0f, CLEF__BELOW_ONE },
-		{ "dampening", &o.dampening, 0.0f, CLEF__SHARE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
+	const clef_sgd_opts *o = &opts->sgd;
 
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	if (o.nesterov && (o.momentum == 0.0f || o.dampening != 0.0f))
+	if (o->nesterov && (o->momentum == 0.0f || o->dampening != 0.0f))
 		return clef__fail_null(
 			CLEF_ERROR_INVALID,
-			"%s: nesterov with momentum %g and dampening %g: it needs momentum > 0 and dampening 0", f,
-			(double)o.momentum, (double)o.dampening);
-	optim = clef__optim_new(params, o.momentum == 0.0f ? &sgd : &sgd_momentum,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.sgd = o;
-	return optim;
+			"%s: nesterov with momentum %g and dampening %g: it needs momentum > 0 and dampening 0",
+			function, (double)o->momentum + 0.0, (double)o->dampening + 0.0);
+	return o->momentum == 0.0f ? &sgd : &sgd_momentum;
+}
+
+const clef__optim_type clef__sgd = {
+	CLEF__OPTIM_TYPE(sgd, SGD, sgd),
+	.pick = pick_sgd,
+	.field = { CLEF__OPTION(sgd, lr, POSITIVE, 1e-3f), CLEF__OPTION(sgd, momentum, BELOW_ONE, 0.0f),
+		   CLEF__OPTION(sgd, dampening, SHARE, 0.0f), CLEF__WEIGHT_DECAY(sgd, 0.0f), CLEF__FLAG(sgd, nesterov),
+		   CLEF__FLAG(sgd, classical), CLEF__FLAG(sgd, decoupled), CLEF__FLAG(sgd, maximize) },
+};
+
+clef_optim *clef_sgd_new(clef_params *params, const clef_sgd_opts *opts)
+{
+	return clef__optim_new(&clef__sgd, params, opts);
 }
 
 /* ---- LARS ---- */
@@ -81,32 +72,17 @@ static const clef__optim_rule lars = { .name = "lars",
 				       .own_decay = true,
 				       .direction = "lars_direction" };
 
+const clef__optim_type clef__lars = {
+	CLEF__OPTIM_TYPE(lars, LARS, lars),
+	.rule = &lars,
+	.field = { CLEF__OPTION(lars, lr, POSITIVE, 1e-3f), CLEF__OPTION(lars, momentum, BELOW_ONE, 0.9f),
+		   CLEF__OPTION(lars, trust, POSITIVE, 1e-3f), CLEF__OPTION(lars, eps, POSITIVE, 1e-8f),
+		   CLEF__WEIGHT_DECAY(lars, 0.0f), CLEF__FLAG(lars, nesterov), CLEF__FLAG(lars, maximize) },
+};
+
 clef_optim *clef_lars_new(clef_params *params, const clef_lars_opts *opts)
 {
-	const char *f = "clef_lars_new";
-	clef_lars_opts o = opts ? *opts : (clef_lars_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-3f, CLEF__POSITIVE },
-		{ "momentum", &o.momentum, 0.9f, CLEF__BELOW_ONE },
-		{ "trust", &o.trust, 1e-3f, CLEF__POSITIVE },
-		{ "eps", &o.eps, 1e-8f, CLEF__POSITIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(
-		params, &lars,
-		&(clef__optim_start){
-			.function = f, .lr = o.lr, .weight_decay = o.weight_decay, .maximize = o.maximize });
-	if (optim)
-		optim->opts.lars = o;
-	return optim;
+	return clef__optim_new(&clef__lars, params, opts);
 }
 
 /* ---- Rprop ---- */
@@ -124,33 +100,27 @@ static void rprop_numbers(clef_optim *optim, const clef__optim_at *at, float k[C
 
 static const clef__optim_rule rprop = { .name = "rprop", .state = { "prev", "step_size" }, .numbers = rprop_numbers };
 
+static const clef__optim_rule *pick_rprop(const clef_optim_opts *opts, const char *function)
+{
+	const clef_rprop_opts *o = &opts->rprop;
+
+	if (o->step_max < o->step_min)
+		return clef__fail_null(CLEF_ERROR_INVALID, "%s: step_max is %g, must be >= step_min, which is %g",
+				       function, (double)o->step_max, (double)o->step_min);
+	return &rprop;
+}
+
+const clef__optim_type clef__rprop = {
+	CLEF__OPTIM_TYPE(rprop, RPROP, rprop),
+	.pick = pick_rprop,
+	.field = { CLEF__OPTION(rprop, lr, POSITIVE, 1e-2f), CLEF__OPTION(rprop, eta_minus, INSIDE, 0.5f),
+		   CLEF__OPTION(rprop, eta_plus, ABOVE_ONE, 1.2f), CLEF__OPTION(rprop, step_min, POSITIVE, 1e-6f),
+		   CLEF__OPTION(rprop, step_max, POSITIVE, 50.0f), CLEF__FLAG(rprop, maximize) },
+};
+
 clef_optim *clef_rprop_new(clef_params *params, const clef_rprop_opts *opts)
 {
-	const char *f = "clef_rprop_new";
-	clef_rprop_opts o = opts ? *opts : (clef_rprop_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-2f, CLEF__POSITIVE },
-		{ "eta_minus", &o.eta_minus, 0.5f, CLEF__INSIDE },
-		{ "eta_plus", &o.eta_plus, 1.2f, CLEF__ABOVE_ONE },
-		{ "step_min", &o.step_min, 1e-6f, CLEF__POSITIVE },
-		{ "step_max", &o.step_max, 50.0f, CLEF__POSITIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	if (o.step_max < o.step_min)
-		return clef__fail_null(CLEF_ERROR_INVALID, "%s: step_max is %g, must be >= step_min, which is %g", f,
-				       (double)o.step_max, (double)o.step_min);
-	optim = clef__optim_new(params, &rprop,
-				&(clef__optim_start){ .function = f, .lr = o.lr, .maximize = o.maximize });
-	if (optim)
-		optim->opts.rprop = o;
-	return optim;
+	return clef__optim_new(&clef__rprop, params, opts);
 }
 
 /* ---- ASGD ---- */
@@ -168,34 +138,17 @@ static void asgd_numbers(clef_optim *optim, const clef__optim_at *at, float k[CL
 
 static const clef__optim_rule asgd = { .name = "asgd", .state = { "ax" }, .numbers = asgd_numbers };
 
+const clef__optim_type clef__asgd = {
+	CLEF__OPTIM_TYPE(asgd, ASGD, asgd),
+	.rule = &asgd,
+	.field = { CLEF__OPTION(asgd, lr, POSITIVE, 1e-2f), CLEF__OPTION(asgd, lambd, NON_NEGATIVE, 1e-4f),
+		   CLEF__OPTION(asgd, alpha, NON_NEGATIVE, 0.75f), CLEF__OPTION(asgd, t0, NON_NEGATIVE, 1e6f),
+		   CLEF__WEIGHT_DECAY(asgd, 0.0f), CLEF__FLAG(asgd, decoupled), CLEF__FLAG(asgd, maximize) },
+};
+
 clef_optim *clef_asgd_new(clef_params *params, const clef_asgd_opts *opts)
 {
-	const char *f = "clef_asgd_new";
-	clef_asgd_opts o = opts ? *opts : (clef_asgd_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-2f, CLEF__POSITIVE },
-		{ "lambd", &o.lambd, 1e-4f, CLEF__NON_NEGATIVE },
-		{ "alpha", &o.alpha, 0.75f, CLEF__NON_NEGATIVE },
-		{ "t0", &o.t0, 1e6f, CLEF__NON_NEGATIVE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &asgd,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = o.decoupled,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.asgd = o;
-	return optim;
+	return clef__optim_new(&clef__asgd, params, opts);
 }
 
 /* ---- Lion ---- */
@@ -213,31 +166,16 @@ static void lion_numbers(clef_optim *optim, const clef__optim_at *at, float k[CL
 
 static const clef__optim_rule lion = { .name = "lion", .state = { "exp_avg" }, .numbers = lion_numbers };
 
+const clef__optim_type clef__lion = {
+	CLEF__OPTIM_TYPE(lion, LION, lion),
+	.decoupled = true,
+	.rule = &lion,
+	.field = { CLEF__OPTION(lion, lr, POSITIVE, 1e-4f), CLEF__OPTION(lion, beta1, BELOW_ONE, 0.9f),
+		   CLEF__OPTION(lion, beta2, BELOW_ONE, 0.99f), CLEF__WEIGHT_DECAY(lion, 0.0f),
+		   CLEF__FLAG(lion, maximize) },
+};
+
 clef_optim *clef_lion_new(clef_params *params, const clef_lion_opts *opts)
 {
-	const char *f = "clef_lion_new";
-	clef_lion_opts o = opts ? *opts : (clef_lion_opts){ .lr = 0.0f };
-	const clef__option list[] = {
-		{ "lr", &o.lr, 1e-4f, CLEF__POSITIVE },
-		{ "beta1", &o.beta1, 0.9f, CLEF__BELOW_ONE },
-		{ "beta2", &o.beta2, 0.99f, CLEF__BELOW_ONE },
-		{ "weight_decay", &o.weight_decay, 0.0f, CLEF__NON_NEGATIVE },
-	};
-	clef_optim *optim;
-
-	if (!params) {
-		clef__null_argument(f);
-		return NULL;
-	}
-	if (clef__options(f, list, CLEF_COUNT(list)))
-		return NULL;
-	optim = clef__optim_new(params, &lion,
-				&(clef__optim_start){ .function = f,
-						      .lr = o.lr,
-						      .weight_decay = o.weight_decay,
-						      .decoupled = true,
-						      .maximize = o.maximize });
-	if (optim)
-		optim->opts.lion = o;
-	return optim;
+	return clef__optim_new(&clef__lion, params, opts);
 }

@@ -118,7 +118,7 @@ static clef_status check_number(const char *name, double value, double low, bool
 		return CLEF_OK;
 	if (isfinite(high))
 		snprintf(upper, sizeof(upper), "<= %g", high);
-	return clef__fail(CLEF_ERROR_INVALID, "clef_schedule_new: %s is %g, must be %s %g and %s", name, value,
+	return clef__fail(CLEF_ERROR_INVALID, "clef_schedule_new: %s is %g, must be %s %g and %s", name, value + 0.0,
 			  open ? ">" : ">=", low, upper);
 }
 

@@ -92,9 +92,15 @@ bool clef__tape_is_dry(const clef_tape *tape)
 	return tape->dry;
 }
 
-void clef__tape_label(clef_tape *tape, const char *label)
+clef_status clef__tape_label(clef_tape *tape, const char *label)
 {
-	tape->label = label;
+	size_t size = label ? strlen(label) + 1 : 0;
+	char *copy = label ? clef__arena_alloc(&tape->arena, size) : NULL;
+
+	if (copy)
+		memcpy(copy, label, size);
+	tape->label = copy;
+	return copy || !label ? CLEF_OK : CLEF_ERROR_MEMORY;
 }
 
 int clef__tape_count(const clef_tape *tape)

@@ -63,8 +63,8 @@ clef_status clef__tape_begin_dry(clef_tape *tape);
 /* An input without values, for a dry recording. */
 clef_tensor *clef__tape_placeholder(clef_tape *tape, clef_dtype dtype, clef_shape shape);
 
-/* Nodes recorded from now on carry this label, which must outlive the recording; NULL ends that. */
-void clef__tape_label(clef_tape *tape, const char *label);
+/* Nodes recorded from now on carry a copy of this label, another one in each call; NULL ends that. */
+clef_status clef__tape_label(clef_tape *tape, const char *label);
 
 int clef__tape_count(const clef_tape *tape);
 const clef__node *clef__tape_node(const clef_tape *tape, int i);

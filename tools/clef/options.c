@@ -109,7 +109,7 @@ bool option_non_negative(const char *text, void *field)
 
 static void help_row(const char *name, const char *value, const char *help)
 {
-	int used = printf("  --%s%s%s", name, value ? " " : "", value ? value : "");
+	int used = printf("  --%s%s%s", name, value && *value != '[' ? " " : "", value ? value : "");
 	const char *line = help;
 
 	while (*line) {
@@ -134,6 +134,14 @@ static void help(const option_table *table)
 	help_row("help", NULL, "show this text");
 	if (table->more)
 		printf("\n%s", table->more);
+}
+
+/* For getopt_long(). */
+static int argument_of(const option_row *row)
+{
+	if (!row->value)
+		return no_argument;
+	return *row->value == '[' ? optional_argument : required_argument;
 }
 
 /* ---- errors ---- */
@@ -213,8 +221,7 @@ int options_read(const option_table *table, int argc, char **argv, void *fields)
 	int code, status = -1;
 
 	for (int i = 0; i < table->count && i < MAX_OPTIONS; i++)
-		list[i] = (struct option){ table->rows[i].name, table->rows[i].value ? required_argument : no_argument,
-					   NULL, FIRST_OPTION + i };
+		list[i] = (struct option){ table->rows[i].name, argument_of(&table->rows[i]), NULL, FIRST_OPTION + i };
 	list[table->count] = (struct option){ "help", no_argument, NULL, 'h' };
 	opterr = 0;
 	while (status < 0 && (code = getopt_long(argc, argv, ":h", list, NULL)) != -1)

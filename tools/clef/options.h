@@ -15,7 +15,8 @@ typedef bool option_parser(const char *text, void *field);
 
 typedef struct option_row {
 	const char *name;     /* without the dashes */
-	const char *value;    /* what the help calls its value; NULL: it takes none, and `parse` gets "" */
+	const char *value;    /* what the help calls its value; NULL: it takes none, and `parse` gets "". "[=N]": it may
+			       * be left out, and `parse` gets "" then */
 	option_parser *parse; /* one of those below, or the command's own */
 	size_t offset;        /* of the field in the command's struct */
 	const char *allowed;  /* "a number above 0": what its value may be, for messages; NULL: reason() knows */

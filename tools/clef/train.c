@@ -18,18 +18,21 @@
 #include "train_data.h"
 #include "train_log.h"
 #include "train_model.h"
+#include "train_optim.h"
 #include "train_options.h"
+#include "train_watch.h"
 
 typedef struct run {
 	train_options options;
 	train_data data;
 	train_log log;
 	progress progress;
+	train_watch watch;
 
 	clef_device *dev;
 	clef_tape *tape;
 	clef_model *model;
-	clef_optim *optim;
+	train_optim optim;
 	clef_loader *train, *validation, *test; /* validation: NULL when nothing was held out */
 	clef_tensor *losses, *hits;             /* scalars on the device: sums over the images since they were zeroed */
 	double start;
@@ -95,9 +98,7 @@ static clef_status train_step(run *r, const clef_batch *b)
 	loss = clef_cross_entropy(logits, labels);
 	if (!s)
 		s = add_score(r, loss, clef_accuracy(logits, labels), b->count);
-	if (!s)
-		s = clef_backward(loss);
-	return s ? s : clef_optim_step(r->optim);
+	return s ? s : train_optim_add(&r->optim, loss);
 }
 
 static clef_status train_epoch(run *r, int64_t epoch, train_score *score)
@@ -107,8 +108,10 @@ static clef_status train_epoch(run *r, int64_t epoch, train_score *score)
 	int64_t images = 0;
 
 	progress_epoch(&r->progress, epoch);
-	while (!s && !(interrupted && images) && clef_loader_next(r->train, &b)) {
+	while (!s && !r->watch.found && !(interrupted && images) && clef_loader_next(r->train, &b)) {
+		train_watch_step(&r->watch, epoch);
 		s = train_step(r, &b);
+		train_watch_step_end(&r->watch);
 		images += b.count;
 		if (!s && progress_due(&r->progress, images)) {
 			s = read_score(r, images, score);
@@ -116,6 +119,8 @@ static clef_status train_epoch(run *r, int64_t epoch, train_score *score)
 				progress_draw(&r->progress, images, score->loss, score->accuracy);
 		}
 	}
+	if (!s)
+		s = train_optim_flush(&r->optim);
 	return s ? s : read_score(r, images, score);
 }
 
@@ -141,6 +146,16 @@ static clef_status evaluate(run *r, clef_loader *loader, train_score *score)
 	return s ? s : read_score(r, images, score);
 }
 
+/* The validation set, with averaged weights where there are some. */
+static clef_status evaluate_average(run *r, train_score *score)
+{
+	clef_status s = train_optim_swap(&r->optim);
+
+	if (!s)
+		s = evaluate(r, r->validation, score);
+	return s ? s : train_optim_swap(&r->optim);
+}
+
 /* ---- how a run ends ----
  * Like all that follows, these return an exit status, or -1 where the run goes on. */
 
@@ -156,7 +171,15 @@ static int diverged(run *r, int64_t epoch, double loss)
 {
 	progress_clear(&r->progress);
 	complain("the loss is %s after epoch %" PRId64 ": training has diverged; try a lower --lr than %g",
-		 isnan(loss) ? "NaN" : "infinite", epoch, (double)r->options.lr);
+		 isnan(loss) ? "NaN" : "infinite", epoch, (double)r->optim.lr);
+	train_log_end(&r->log, "diverged", NULL, 0, 0);
+	return EXIT_FAILED;
+}
+
+static int found_nan(run *r)
+{
+	progress_clear(&r->progress);
+	train_watch_complain(&r->watch);
 	train_log_end(&r->log, "diverged", NULL, 0, 0);
 	return EXIT_FAILED;
 }
@@ -186,7 +209,8 @@ static int stopped(run *r, int64_t epoch, train_score score)
 
 static void print_titles(const run *r)
 {
-	printf("epoch     loss  accuracy%s  seconds  images/s\n", r->validation ? "  val. loss  val. accuracy" : "");
+	printf("epoch     loss  accuracy%s  seconds  images/s%s\n", r->validation ? "  val. loss  val. accuracy" : "",
+	       r->optim.schedule ? "         lr" : "");
 	fflush(stdout);
 }
 
@@ -196,7 +220,10 @@ static void print_epoch(run *r, int64_t epoch, train_score train, train_score va
 	printf("%5" PRId64 "  %7.4f  %6.2f %%", epoch, train.loss, 100 * train.accuracy);
 	if (r->validation)
 		printf("  %9.4f  %11.2f %%", validation.loss, 100 * validation.accuracy);
-	printf("  %7.2f  %8.0f\n", took, (double)train.images / took);
+	printf("  %7.2f  %8.0f", took, (double)train.images / took);
+	if (r->optim.schedule)
+		printf("  %9.3g", (double)clef_optim_get_lr(r->optim.optim));
+	putchar('\n');
 	fflush(stdout);
 }
 
@@ -208,14 +235,19 @@ static int run_epoch(run *r, int64_t epoch)
 	if (train_epoch(r, epoch, &train))
 		return failed(r);
 	took = seconds() - start;
+	if (r->watch.found)
+		return found_nan(r);
 	if (!isfinite(train.loss))
 		return diverged(r, epoch, train.loss);
-	if (r->validation && !interrupted && evaluate(r, r->validation, &validation))
+	if (r->validation && !interrupted && evaluate_average(r, &validation))
 		return failed(r);
 	if (interrupted)
 		return stopped(r, epoch, train);
+	if (train_optim_report(&r->optim, r->validation ? validation.loss : train.loss))
+		return failed(r);
 	print_epoch(r, epoch, train, validation, took);
-	return train_log_epoch(&r->log, epoch, train, r->validation ? &validation : NULL, took);
+	return train_log_epoch(&r->log, epoch, train, r->validation ? &validation : NULL, took,
+			       clef_optim_get_lr(r->optim.optim));
 }
 
 static int run_test(run *r)
@@ -224,7 +256,8 @@ static int run_test(run *r)
 	uint64_t hash;
 	int status;
 
-	if (evaluate(r, r->test, &score))
+	/* What is tested is what print_weights() has the hash of. */
+	if (train_optim_swap(&r->optim) || evaluate(r, r->test, &score))
 		return failed(r);
 	if (interrupted) {
 		printf("interrupted before the test was done\n");
@@ -263,8 +296,7 @@ static bool open_loaders(run *r)
 static bool open_training(run *r)
 {
 	r->tape = clef_tape_new(r->dev);
-	r->optim = r->tape ? train_optim_new(&r->options, r->model) : NULL;
-	r->losses = r->optim ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
+	r->losses = r->tape ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
 	r->hits = r->losses ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
 	return r->hits && open_loaders(r);
 }
@@ -290,8 +322,11 @@ static int open_run(run *r)
 		return status;
 	if (!open_training(r))
 		return failed(r);
+	status = train_optim_open(&r->optim, o, r->model, clef_dataset_count(r->data.train));
+	if (status >= 0)
+		return status;
 	return train_log_start(&r->log, o, &r->data, clef_device_get_info(r->dev),
-			       clef_params_numel(clef_model_params(r->model)));
+			       clef_params_numel(clef_model_params(r->model)), r->optim.lr);
 }
 
 static int introduce(run *r)
@@ -309,6 +344,7 @@ static int introduce(run *r)
 	       clef_dataset_count(r->data.test));
 	printf("model   %s: %" PRId64 " parameters\n", r->options.model,
 	       clef_params_numel(clef_model_params(r->model)));
+	printf("optim   %s%s%s\n", r->options.optim_text, r->optim.schedule ? ", " : "", r->options.schedule_text);
 	if (r->options.print && clef_model_print(r->model, stdout))
 		return failed(r);
 	print_titles(r);
@@ -324,7 +360,7 @@ static void close_run(run *r)
 	clef_loader_close(r->test);
 	clef_tensor_free(r->losses);
 	clef_tensor_free(r->hits);
-	clef_optim_free(r->optim);
+	train_optim_close(&r->optim);
 	clef_model_free(r->model);
 	clef_tape_free(r->tape);
 	clef_device_close(r->dev);
@@ -345,6 +381,8 @@ int train_main(int argc, char **argv)
 	status = open_run(&r);
 	if (status < 0)
 		status = introduce(&r);
+	if (status < 0)
+		train_watch_start(&r.watch, r.model, &r.progress, r.options.watch, r.options.stop_nan);
 	if (status < 0)
 		progress_plan(&r.progress, r.options.epochs, clef_dataset_count(r.data.train));
 	for (int64_t epoch = 1; epoch <= r.options.epochs && status < 0; epoch++)

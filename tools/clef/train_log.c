@@ -71,16 +71,17 @@ static json_t *shape_json(clef_shape shape)
 }
 
 /* A seed above 2^63 - 1 is more than a JSON integer of Jansson holds, hence a text. */
-static json_t *options_json(const train_options *o)
+static json_t *options_json(const train_options *o, float lr)
 {
 	char seed[32];
 
 	snprintf(seed, sizeof(seed), "%" PRIu64, o->seed);
-	return json_pack("{ss ss ss ss so so so sb sI sI so ss ss? ss? sb}", "data", o->data, "model", o->model, "init",
-			 o->init, "optim", train_optim_name(o->optim), "lr", number((double)o->lr), "momentum",
-			 number((double)o->momentum), "weight_decay", number((double)o->weight_decay), "nesterov",
-			 o->nesterov, "batch", (json_int_t)o->batch, "epochs", (json_int_t)o->epochs, "val_split",
-			 number(o->val_split), "seed", seed, "device", o->device, "log", o->log, "print", o->print);
+	return json_pack("{ss ss ss ss ss sf so so so sI sI sI so ss ss? ss? sb}", "data", o->data, "model", o->model,
+			 "init", o->init, "optim", o->optim_text, "schedule", o->schedule_text, "lr", (double)lr,
+			 "clip_norm", number((double)o->clip_norm), "clip_value", number((double)o->clip_value), "ema",
+			 number((double)o->ema), "accumulate", (json_int_t)o->accumulate, "batch", (json_int_t)o->batch,
+			 "epochs", (json_int_t)o->epochs, "val_split", number(o->val_split), "seed", seed, "device",
+			 o->device, "log", o->log, "print", o->print);
 }
 
 static json_t *data_json(const train_data *d)
@@ -93,28 +94,29 @@ static json_t *data_json(const train_data *d)
 }
 
 int train_log_start(train_log *log, const train_options *o, const train_data *data, const clef_device_info *device,
-		    int64_t parameters)
+		    int64_t parameters, float lr)
 {
 	if (!log->file)
 		return -1;
 	return write_line(log,
 			  json_pack("{ss ss so s{ss ss ss ss ss ss} so sI}", "event", "start", "clef", clef_version(),
-				    "options", options_json(o), "device", "name", device->name, "kind",
+				    "options", options_json(o, lr), "device", "name", device->name, "kind",
 				    clef_device_kind_name(device->kind), "vendor", device->vendor, "platform",
 				    device->platform_name, "version", device->version, "driver", device->driver, "data",
 				    data_json(data), "parameters", (json_int_t)parameters));
 }
 
-int train_log_epoch(train_log *log, int64_t epoch, train_score train, const train_score *validation, double seconds)
+int train_log_epoch(train_log *log, int64_t epoch, train_score train, const train_score *validation, double seconds,
+		    float lr)
 {
 	if (!log->file)
 		return -1;
-	return write_line(log,
-			  json_pack("{ss sI so so so so so so}", "event", "epoch", "epoch", (json_int_t)epoch, "loss",
-				    number(train.loss), "accuracy", number(train.accuracy), "validation_loss",
-				    number(validation ? validation->loss : NAN), "validation_accuracy",
-				    number(validation ? validation->accuracy : NAN), "seconds", number(seconds),
-				    "images_per_second", number((double)train.images / seconds)));
+	return write_line(log, json_pack("{ss sI so so so so so so so}", "event", "epoch", "epoch", (json_int_t)epoch,
+					 "loss", number(train.loss), "accuracy", number(train.accuracy),
+					 "validation_loss", number(validation ? validation->loss : NAN),
+					 "validation_accuracy", number(validation ? validation->accuracy : NAN),
+					 "seconds", number(seconds), "images_per_second",
+					 number((double)train.images / seconds), "lr", number((double)lr)));
 }
 
 int train_log_end(train_log *log, const char *status, const train_score *test, double seconds, uint64_t weights)

@@ -25,8 +25,9 @@ typedef struct train_log {
 /* All return -1, or the exit status after an error that was reported. */
 int train_log_open(train_log *log, const char *path);
 int train_log_start(train_log *log, const train_options *o, const train_data *data, const clef_device_info *device,
-		    int64_t parameters);
-int train_log_epoch(train_log *log, int64_t epoch, train_score train, const train_score *validation, double seconds);
+		    int64_t parameters, float lr);
+int train_log_epoch(train_log *log, int64_t epoch, train_score train, const train_score *validation, double seconds,
+		    float lr);
 
 /* test: NULL unless status is "done". */
 int train_log_end(train_log *log, const char *status, const train_score *test, double seconds, uint64_t weights);

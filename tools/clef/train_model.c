@@ -73,18 +73,6 @@ int train_model_open(const train_options *o, const train_data *data, clef_device
 	return s ? failed(o, s) : check_output(o, data, clef_model_output(*model));
 }
 
-clef_optim *train_optim_new(const train_options *o, clef_model *model)
-{
-	clef_params *params = clef_model_params(model);
-
-	if (o->optim == TRAIN_SGD)
-		return clef_sgd_new(params, &(clef_sgd_opts){ .lr = o->lr,
-							      .momentum = o->momentum,
-							      .weight_decay = o->weight_decay,
-							      .nesterov = o->nesterov });
-	return clef_adam_new(params, &(clef_adam_opts){ .lr = o->lr, .weight_decay = o->weight_decay });
-}
-
 static uint64_t fnv1a(uint64_t hash, const unsigned char *data, size_t size)
 {
 	for (size_t i = 0; i < size; i++)

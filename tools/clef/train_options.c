@@ -3,6 +3,8 @@
  * The options of clef train: their table, and the values that the options of other commands do not have. Whatever can
  * be found wrong without data and without a device is found here, so that a mistake shows at once.
  */
+#include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,27 +13,34 @@
 #include "options.h"
 #include "tool.h"
 #include "train_options.h"
-
-static const char *const optims[] = { [TRAIN_ADAM] = "adam", [TRAIN_SGD] = "sgd" };
-
-const char *train_optim_name(train_optim optim)
-{
-	return optims[optim];
-}
+#include "train_watch.h"
 
 static bool parse_optim(const char *text, void *field)
 {
-	for (int i = 0; i < CLEF_COUNT(optims); i++)
-		if (!strcmp(text, optims[i])) {
-			*(train_optim *)field = (train_optim)i;
-			return true;
-		}
-	return false;
+	clef_optim_opts opts;
+
+	*(const char **)field = text;
+	return !clef_optim_parse(text, &opts);
 }
 
-static bool parse_momentum(const char *text, void *field)
+static bool parse_schedule(const char *text, void *field)
+{
+	clef_schedule_opts opts = { .at = NULL };
+	clef_status s = clef_schedule_parse(text, &opts);
+
+	free((void *)opts.at);
+	*(const char **)field = text;
+	return !s;
+}
+
+static bool parse_below_one(const char *text, void *field)
 {
 	return option_non_negative(text, field) && *(float *)field < 1.0f;
+}
+
+static bool parse_inside(const char *text, void *field)
+{
+	return option_positive(text, field) && *(float *)field < 1.0f;
 }
 
 /* A share below 1, or a whole number. */
@@ -89,16 +98,52 @@ static const option_row rows[] = {
 	    "sparse(0.9), uniform(-0.1, 0.1) and others of init.h,\n"
 	    "or default, which is PyTorch's for the layer (default:\n"
 	    "xavier_uniform)"),
-	ROW("optim", "adam|sgd", parse_optim, optim, "adam or sgd", "the optimizer (default: adam)"),
+	ROW("optim", "OPTIM", parse_optim, optim, NULL,
+	    "the optimizer: sgd, momentum, nesterov, adagrad,\n"
+	    "adadelta, rmsprop, adam, adamw, adamax, nadam, radam,\n"
+	    "rprop, asgd, lion, lars, lamb or adafactor, with any of\n"
+	    "its options in brackets, as in\n"
+	    "\"adamw(lr=0.002, beta2=0.98, amsgrad)\" (default: adam);\n"
+	    "docs/optimizers.md has them all"),
 	ROW("lr", "RATE", option_positive, lr, "a number from 1.2e-38 to 3.4e38, such as 0.001",
-	    "the learning rate (default: 0.001)"),
-	ROW("momentum", "M", parse_momentum, momentum, "a number from 0 to below 1, such as 0.9",
-	    "momentum of sgd (default: 0)"),
-	ROW("nesterov", NULL, option_flag, nesterov, NULL, "use Nesterov's momentum"),
+	    "the learning rate (default: the optimizer's, of adam\n"
+	    "and sgd 0.001)"),
+	ROW("momentum", "M", parse_below_one, momentum, "a number from 0 to below 1, such as 0.9",
+	    "of optimizers that have it (default: the optimizer's)"),
+	ROW("nesterov", NULL, option_flag, nesterov, NULL, "use Nesterov's momentum, in sgd or lars"),
 	ROW("weight-decay", "D", option_non_negative, weight_decay, "a number from 0 to 3.4e38, such as 0.0001",
-	    "decay of the weights (default: 0)"),
+	    "decay of the weights (default: the optimizer's: 0, of\n"
+	    "adamw 0.01)"),
+	ROW("beta1", "B", parse_below_one, beta1, "a number from 0 to below 1, such as 0.9",
+	    "of adam and its relatives (default: the optimizer's)"),
+	ROW("beta2", "B", parse_below_one, beta2, "a number from 0 to below 1, such as 0.999", "the same"),
+	ROW("eps", "E", option_positive, eps, "a number from 1.2e-38 to 3.4e38, such as 1e-8",
+	    "of optimizers that divide (default: the optimizer's)"),
+	ROW("alpha", "A", option_non_negative, alpha, "a number from 0 to 3.4e38, such as 0.99",
+	    "of rmsprop and asgd (default: the optimizer's)"),
+	ROW("schedule", "SCHEDULE", parse_schedule, schedule, NULL,
+	    "how the learning rate changes, with numbers in epochs:\n"
+	    "cosine, one_cycle, linear, polynomial, step(30, 0.1),\n"
+	    "multistep(30, 60, factor=0.1), exponential(0.95),\n"
+	    "restarts(10, multiple=2), constant(0.1, 5) or\n"
+	    "plateau(factor=0.1, patience=3), which goes by the loss\n"
+	    "of what was held out; where a length is left out, it is\n"
+	    "the whole run (default: the rate stays)"),
+	ROW("warmup", "N", option_natural, warmup, "a whole number from 0 to 2147483647",
+	    "so many steps in which the rate rises in a straight\n"
+	    "line, before the schedule (default: 0)"),
+	ROW("clip-norm", "X", option_positive, clip_norm, "a number from 1.2e-38 to 3.4e38, such as 1",
+	    "shorten the gradients of a step, taken together, to this\n"
+	    "norm"),
+	ROW("clip-value", "X", option_positive, clip_value, "a number from 1.2e-38 to 3.4e38, such as 0.5",
+	    "put every element of a gradient between -X and X"),
+	ROW("accumulate", "N", option_count, accumulate, "a whole number from 1 to 2147483647",
+	    "batches in a step: their mean counts (default: 1)"),
+	ROW("ema", "DECAY", parse_inside, ema, "a number above 0 and below 1, such as 0.999",
+	    "keep a moving average of the weights, which is what is\n"
+	    "validated and tested"),
 	ROW("batch", "N", option_count, batch, "a whole number from 1 to 2147483647",
-	    "images in a step (default: 100)"),
+	    "images in a batch (default: 100)"),
 	ROW("epochs", "N", option_natural, epochs, "a whole number from 0 to 2147483647",
 	    "times to go through the training set (default: 15)"),
 	ROW("val-split", "SPLIT", parse_val_split, val_split, "a share from 0 to below 1, or a whole number of images",
@@ -116,6 +161,13 @@ static const option_row rows[] = {
 	    "write a JSON object a line to FILE: options, epochs,\n"
 	    "result"),
 	ROW("print", NULL, option_flag, print, NULL, "print a table of the model"),
+	ROW("watch", "[=N]", train_watch_parse, watch, "nothing, or a whole number from 1 to 2147483647",
+	    "print what each layer gives (mean, deviation, range,\n"
+	    "zeros, NaN) in the first step of every epoch, or in\n"
+	    "every N-th step"),
+	ROW("stop-nan", NULL, option_flag, stop_nan, NULL,
+	    "stop when a layer gives NaN, and say which was first;\n"
+	    "looks at every step, which takes time"),
 };
 
 static const option_table table = {
@@ -126,7 +178,8 @@ static const option_table table = {
 	.more = "Examples:\n"
 		"  clef train\n"
 		"  clef train --data mnist --epochs 5 --log run.jsonl\n"
-		"  clef train --model \"linear(64) gelu linear(10)\" --optim sgd --lr 0.1 --momentum 0.9 --nesterov\n"
+		"  clef train --model \"linear(64) gelu linear(10)\" --optim nesterov --lr 0.1 --schedule cosine\n"
+		"  clef train --optim \"adamw(beta2=0.98)\" --lr 0.002 --weight-decay 0.05 --warmup 20 --clip-norm 1\n"
 		"\n"
 		"Ctrl-C ends the training after the step that runs, and shows what was reached.\n"
 		"CLEF_PROFILE=1 clef train ... shows at the end how long each kernel took.\n"
@@ -134,27 +187,88 @@ static const option_table table = {
 		"The lines of --log, by their \"event\"; accuracies are shares from 0 to 1, null is no number:\n"
 		"  start   version, options, device, data, parameters\n"
 		"  epoch   epoch, loss, accuracy, validation_loss, validation_accuracy, seconds,\n"
-		"          images_per_second\n"
+		"          images_per_second, lr: the learning rate behind it\n"
 		"  end     status (\"done\", \"interrupted\", \"diverged\" or \"failed\"); with done: test_accuracy,\n"
 		"          test_loss, test_images, seconds, weights\n",
 };
 
-static int check_together(const train_options *o)
+/* ---- options that belong together ---- */
+
+/* Adds an argument to a text such as "sgd" or "sgd(0.1)". False where it does not fit. */
+static bool add_argument(char text[TRAIN_TEXT], const char *argument)
 {
-	if (o->optim != TRAIN_SGD && o->momentum > 0) {
-		complain("--momentum %g: %s takes none; it goes with --optim sgd", (double)o->momentum,
-			 train_optim_name(o->optim));
+	size_t length = strlen(text);
+	char *close = length && text[length - 1] == ')' ? text + length - 1 : NULL;
+	const char *open = strchr(text, '(');
+	char *end = close && open ? close : text + length;
+	bool empty = close && open && open[1 + strspn(open + 1, " ")] == ')';
+	size_t left = (size_t)(text + TRAIN_TEXT - end);
+
+	return (size_t)snprintf(end, left, "%s%s)", !open ? "(" : empty ? "" : ", ", argument) < left;
+}
+
+static bool add_number(char text[TRAIN_TEXT], const char *name, double value)
+{
+	char argument[64];
+	int digits = 6;
+
+	if (isnan(value))
+		return true;
+	do /* as few digits as tell the float */
+		snprintf(argument, sizeof(argument), "%s=%.*g", name, digits, value);
+	while (strtof(strchr(argument, '=') + 1, NULL) != (float)value && ++digits < 10);
+	return add_argument(text, argument);
+}
+
+static bool begin(char text[TRAIN_TEXT], const char *start)
+{
+	size_t length = strlen(start);
+
+	while (length && isspace((unsigned char)start[length - 1]))
+		length--;
+	return snprintf(text, TRAIN_TEXT, "%.*s", (int)length, start) < TRAIN_TEXT;
+}
+
+/* The optimizer with what the options of their own say. */
+static int compose_optim(train_options *o)
+{
+	char *text = o->optim_text;
+	clef_optim_opts opts;
+
+	if (!begin(text, o->optim) || !add_number(text, "lr", (double)o->lr) ||
+	    !add_number(text, "momentum", (double)o->momentum) ||
+	    !add_number(text, "weight_decay", (double)o->weight_decay) ||
+	    !add_number(text, "beta1", (double)o->beta1) || !add_number(text, "beta2", (double)o->beta2) ||
+	    !add_number(text, "eps", (double)o->eps) || !add_number(text, "alpha", (double)o->alpha) ||
+	    (o->nesterov && !add_argument(text, "nesterov"))) {
+		complain("--optim: the text is too long");
 		return EXIT_MISUSED;
 	}
-	if (o->optim != TRAIN_SGD && o->nesterov) {
-		complain("--nesterov: %s cannot do that; it goes with --optim sgd", train_optim_name(o->optim));
+	if (!clef_optim_parse(text, &opts))
+		return -1;
+	complain("--optim \"%s\": %s", text, reason());
+	return EXIT_MISUSED;
+}
+
+static int compose_schedule(train_options *o)
+{
+	char *text = o->schedule_text;
+	clef_schedule_opts opts = { .at = NULL };
+	clef_status s;
+
+	if (!o->schedule && o->warmup < 1)
+		return -1;
+	if (!begin(text, o->schedule ? o->schedule : "constant") ||
+	    !add_number(text, "warmup", o->warmup < 0 ? NAN : (double)o->warmup)) {
+		complain("--schedule: the text is too long");
 		return EXIT_MISUSED;
 	}
-	if (o->nesterov && !(o->momentum > 0)) {
-		complain("--nesterov needs --momentum above 0, such as --momentum 0.9");
-		return EXIT_MISUSED;
-	}
-	return -1;
+	s = clef_schedule_parse(text, &opts);
+	free((void *)opts.at);
+	if (!s)
+		return -1;
+	complain("--schedule \"%s\": %s", text, reason());
+	return EXIT_MISUSED;
 }
 
 int train_options_read(int argc, char **argv, train_options *o)
@@ -164,11 +278,22 @@ int train_options_read(int argc, char **argv, train_options *o)
 	*o = (train_options){ .data = "digits",
 			      .model = "linear(256) relu linear(256) relu linear(10)",
 			      .init = "xavier_uniform",
-			      .lr = 1e-3f,
+			      .optim = "adam",
+			      .lr = NAN,
+			      .momentum = NAN,
+			      .weight_decay = NAN,
+			      .beta1 = NAN,
+			      .beta2 = NAN,
+			      .eps = NAN,
+			      .alpha = NAN,
+			      .warmup = -1,
+			      .accumulate = 1,
 			      .batch = 100,
 			      .epochs = 15,
 			      .val_split = 0.1,
 			      .seed = 1 };
 	status = options_read(&table, argc, argv, o);
-	return status < 0 ? check_together(o) : status;
+	if (status < 0)
+		status = compose_optim(o);
+	return status < 0 ? compose_schedule(o) : status;
 }

@@ -6,25 +6,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum train_optim { TRAIN_ADAM, TRAIN_SGD } train_optim;
+#define TRAIN_TEXT 512
 
 typedef struct train_options {
 	const char *data;  /* a folder, or "digits" */
 	const char *model; /* for clef_layers_parse() */
 	const char *init;  /* for clef_init_parse() */
-	train_optim optim;
-	float lr, momentum, weight_decay;
+	const char *optim; /* for clef_optim_parse(), and what other options add to it; NAN: not given */
+	float lr, momentum, weight_decay, beta1, beta2, eps, alpha;
 	bool nesterov;
-	int64_t batch, epochs;
+	const char *schedule;             /* for clef_schedule_parse(), and what --warmup adds to it; or NULL */
+	int64_t warmup;                   /* -1: not given */
+	float clip_norm, clip_value, ema; /* 0: none */
+	int64_t batch, accumulate, epochs;
 	double val_split; /* below 1 a share of the training set, else a number of samples */
 	uint64_t seed;
 	const char *device; /* for clef_device_open() */
 	const char *log;    /* path, or NULL */
+	int64_t watch;      /* steps from table to table; 0: none, -1: one an epoch */
+	bool stop_nan;
 	bool print;
+	char optim_text[TRAIN_TEXT];    /* all of the optimizer: "sgd(lr=0.1, momentum=0.9)" */
+	char schedule_text[TRAIN_TEXT]; /* all of the schedule, or "" */
 } train_options;
-
-/* "adam" or "sgd". */
-const char *train_optim_name(train_optim optim);
 
 /* Reads the command line. -1 when it is fine; else the exit status, after the help or an error that was reported. */
 int train_options_read(int argc, char **argv, train_options *o);
