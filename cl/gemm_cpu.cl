@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The matrix product for CPUs. A CPU wants few large work-items and explicit vectors: here one work-item owns a block
- * of C of many rows by up to a few hundred columns, and goes through K in blocks. For each it copies its part of B into
- * __local memory, which on a CPU is the core's second-level cache, and runs a tile of MR rows by two vectors of 16
- * columns over it, held in registers.
+ * of C and goes through K in blocks. For each it copies its part of B into __local memory, which on a CPU is the core's
+ * second-level cache, as tiles of two vectors of 16 columns; then panels of MR rows of A; and holds a tile of MR rows
+ * by two vectors of C in registers while it runs through K.
  *
- * A is packed beforehand into [block of K][panel of MR rows][k][MR], times alpha, padded with zeros. MR is chosen by
- * the number of vector registers: 26 sums, 2 of B and one broadcast of A fill the 32 of AVX-512.
+ * MR is chosen by the number of vector registers: 26 sums, 2 of B and one broadcast of A fill the 32 of AVX-512.
  */
+#define VECTOR 16
+#define NR     (2 * VECTOR)
 
 #if FLOAT_VECTOR >= 16
-#define MR 13
+#define MR          13
+#define A_STEP      16 /* from one k to the next in a panel: a line of the cache */
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 #else
-#define MR 3
+#define MR          3
+#define A_STEP      3
 #define EACH_ROW(X) X(0) X(1) X(2)
 #endif
 
-#define VECTOR 16
-#define NR     (2 * VECTOR)
+#define A_ROW 528 /* from one row to the next in a panel: more than a block of K, and an odd number of cache lines */
 
 /* Vectors at any address: vload16 and vstore16 become four accesses with some compilers. */
 typedef float16 __attribute__((aligned(4))) float16_any;
@@ -28,191 +30,171 @@ typedef float16 __attribute__((aligned(4))) float16_any;
 #define STORE_GLOBAL(p, x) (*(__global float16_any *)(p) = (x))
 #define STORE_LOCAL(p, x)  (*(__local float16_any *)(p) = (x))
 
-/* ---- packing A ---- */
+/* A hint, where the compiler has it; those that interpret do not. */
+#define PREFETCH(p)
+#if FLOAT_VECTOR >= 8 && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#undef PREFETCH
+#define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p))
+#endif
+#endif
 
-/* A work-item packs one panel of one block, of which a matrix has `each`. Element (i, l) of op(A) is
- * a[i * row + l * col]. */
-__kernel void gemm_cpu_pack(__global const float *a, ulong a_offset, int row, int col, ulong a_step,
-                            __global float *packed, ulong packed_offset, int m, int k, int kc, float alpha, int panels,
-                            int each, int n)
+/* ---- packing ---- */
+
+#if FLOAT_VECTOR >= 8 && defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define HAS_SHUFFLE
+/* In each four of a and of b. */
+#define LOW_PAIRS(a, b)   __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define HIGH_PAIRS(a, b)  __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define LOW_HALVES(a, b)  __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define HIGH_HALVES(a, b) __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+/* Of fours. */
+#define EVEN_FOURS(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define ODD_FOURS(a, b)  __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
+#endif
+#endif
+
+/* `count` columns of B, stored as rows of `depth`, to one vector of a tile. The last is repeated for those that are
+ * missing: what is computed with them is not stored. */
+static void pack_columns(__global const float *x, int ld, int count, int depth, __local float *packed)
 {
-	GLOBAL_ID(id, n);
-	const size_t matrix = id / each;
-	const int p = id % each % panels, l0 = id % each / panels * kc, i0 = p * MR;
-	const int depth = min(kc, k - l0), rows = min(MR, m - i0);
+	int l = 0;
 
-	a += a_offset + matrix * a_step + (size_t)i0 * row + (size_t)l0 * col;
-	packed += packed_offset + matrix * panels * MR * k + (size_t)l0 * panels * MR + (size_t)p * depth * MR;
-	for (int l = 0; l < depth; l++, a += col, packed += MR)
-		for (int r = 0; r < MR; r++)
-			packed[r] = r < rows ? alpha * a[(size_t)r * row] : 0.0f;
+#ifdef HAS_SHUFFLE
+#define ROW(i)       (x + (size_t)min(i, count - 1) * ld)
+#define FOUR_ROWS(i) ROW(i), ROW(i + 1), ROW(i + 2), ROW(i + 3)
+	__global const float *const p[16] = { FOUR_ROWS(0), FOUR_ROWS(4), FOUR_ROWS(8), FOUR_ROWS(12) };
+
+	for (; l + VECTOR <= depth; l += VECTOR) {
+#define READ(i)                                                                                                        \
+	float16 x##i##0 = LOAD_GLOBAL(p[4 * i] + l), x##i##1 = LOAD_GLOBAL(p[4 * i + 1] + l);                          \
+	float16 x##i##2 = LOAD_GLOBAL(p[4 * i + 2] + l), x##i##3 = LOAD_GLOBAL(p[4 * i + 3] + l);                      \
+	const float16 y##i##0 = LOW_PAIRS(x##i##0, x##i##1), y##i##1 = HIGH_PAIRS(x##i##0, x##i##1);                   \
+	const float16 y##i##2 = LOW_PAIRS(x##i##2, x##i##3), y##i##3 = HIGH_PAIRS(x##i##2, x##i##3);                   \
+	x##i##0 = LOW_HALVES(y##i##0, y##i##2);                                                                        \
+	x##i##1 = HIGH_HALVES(y##i##0, y##i##2);                                                                       \
+	x##i##2 = LOW_HALVES(y##i##1, y##i##3);                                                                        \
+	x##i##3 = HIGH_HALVES(y##i##1, y##i##3);
+		READ(0)
+		READ(1)
+		READ(2)
+		READ(3)
+#define WRITE(i)                                                                                                       \
+	{                                                                                                              \
+		const float16 y0 = EVEN_FOURS(x0##i, x1##i), y1 = EVEN_FOURS(x2##i, x3##i);                            \
+		const float16 y2 = ODD_FOURS(x0##i, x1##i), y3 = ODD_FOURS(x2##i, x3##i);                              \
+                                                                                                                       \
+		STORE_LOCAL(packed + (l + i) * NR, EVEN_FOURS(y0, y1));                                                \
+		STORE_LOCAL(packed + (l + i + 4) * NR, EVEN_FOURS(y2, y3));                                            \
+		STORE_LOCAL(packed + (l + i + 8) * NR, ODD_FOURS(y0, y1));                                             \
+		STORE_LOCAL(packed + (l + i + 12) * NR, ODD_FOURS(y2, y3));                                            \
+	}
+		WRITE(0)
+		WRITE(1)
+		WRITE(2)
+		WRITE(3)
+	}
+#endif
+	for (; l < depth; l++)
+		for (int i = 0; i < VECTOR; i++)
+			packed[l * NR + i] = x[(size_t)min(i, count - 1) * ld + l];
 }
 
-/* ---- packing B: depth rows of nc columns, the last ones zero ---- */
-
-static void pack_rows(__global const float *b, int ldb, int depth, int columns, int nc, __local float *packed)
+/* `depth` rows of `columns`, row by row for the sake of the hardware's prefetching. */
+static void pack_rows(__global const float *x, int ld, int columns, int depth, __local float *packed)
 {
-	for (int l = 0; l < depth; l++, b += ldb, packed += nc) {
+	for (int l = 0; l < depth; l++, x += ld, packed += NR) {
+		__local float *row = packed;
 		int j = 0;
 
-		for (; j + VECTOR <= columns; j += VECTOR)
-			STORE_LOCAL(packed + j, LOAD_GLOBAL(b + j));
-		for (; j < columns; j++)
-			packed[j] = b[j];
-		for (; j < nc; j++)
-			packed[j] = 0.0f;
+		for (; j + NR <= columns; j += NR, row += depth * NR) {
+			const float16 x0 = LOAD_GLOBAL(x + j), x1 = LOAD_GLOBAL(x + j + VECTOR);
+
+			PREFETCH(x + (size_t)8 * ld + j);
+			PREFETCH(x + (size_t)8 * ld + j + VECTOR);
+			STORE_LOCAL(row, x0);
+			STORE_LOCAL(row + VECTOR, x1);
+		}
+		if (j < columns)
+			for (int i = 0; i < NR; i++)
+				row[i] = j + i < columns ? x[j + i] : 0.0f;
 	}
 }
 
-/* Interleaving rows i and i + 8 four times over transposes 16 rows of 16. */
-#define WEAVE(a, b, x, y)                                                                                              \
-	x = (float16)((a).s0, (b).s0, (a).s1, (b).s1, (a).s2, (b).s2, (a).s3, (b).s3, (a).s4, (b).s4, (a).s5, (b).s5,  \
-	              (a).s6, (b).s6, (a).s7, (b).s7);                                                                 \
-	y = (float16)((a).s8, (b).s8, (a).s9, (b).s9, (a).sa, (b).sa, (a).sb, (b).sb, (a).sc, (b).sc, (a).sd, (b).sd,  \
-	              (a).se, (b).se, (a).sf, (b).sf);
-#define WEAVE_ALL(a, b)                                                                                                \
-	WEAVE(a##0, a##8, b##0, b##1)                                                                                  \
-	WEAVE(a##1, a##9, b##2, b##3)                                                                                  \
-	WEAVE(a##2, a##10, b##4, b##5)                                                                                 \
-	WEAVE(a##3, a##11, b##6, b##7)                                                                                 \
-	WEAVE(a##4, a##12, b##8, b##9)                                                                                 \
-	WEAVE(a##5, a##13, b##10, b##11)                                                                               \
-	WEAVE(a##6, a##14, b##12, b##13)                                                                               \
-	WEAVE(a##7, a##15, b##14, b##15)
-#define EACH_OF_16(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-
-static void transpose_16(__global const float *b, int ldb, int nc, __local float *packed)
+static void pack_b(__global const float *b, int ldb, int trans_b, int depth, int columns, __local float *packed)
 {
-#define READ(i) float16 x##i = LOAD_GLOBAL(b + (size_t)i * ldb), y##i;
-	EACH_OF_16(READ)
-	WEAVE_ALL(x, y)
-	WEAVE_ALL(y, x)
-	WEAVE_ALL(x, y)
-	WEAVE_ALL(y, x)
-#define WRITE(i) STORE_LOCAL(packed + i * nc, x##i);
-	EACH_OF_16(WRITE)
-#undef READ
-#undef WRITE
+	if (!trans_b)
+		pack_rows(b, ldb, columns, depth, packed);
+	else
+		for (int j = 0; j < columns || j % NR; j += VECTOR) {
+			const int from = min(j, columns - 1);
+
+			pack_columns(b + (size_t)from * ldb, ldb, min(VECTOR, columns - from), depth,
+				     packed + (size_t)(j / NR) * depth * NR + j % NR);
+		}
 }
 
-/* The same for a stored transpose: column j of B is b[j * ldb ...]. */
-static void pack_columns(__global const float *b, int ldb, int depth, int columns, int nc, __local float *packed)
+/* A panel of MR rows, the last of them repeated where there are fewer: rows of A stay rows, A_ROW apart. */
+static void copy_rows(__global const float *a, int lda, int depth, int rows, __local float *packed)
 {
-	for (int j = 0; j < nc; j += VECTOR) {
-		const int width = min(VECTOR, columns - j);
+	for (int i = 0; i < MR; i++, packed += A_ROW) {
+		__global const float *row = a + (size_t)min(i, rows - 1) * lda;
 		int l = 0;
 
-		if (width == VECTOR)
-			for (; l + VECTOR <= depth; l += VECTOR)
-				transpose_16(b + (size_t)j * ldb + l, ldb, nc, packed + l * nc + j);
+		for (; l + VECTOR <= depth; l += VECTOR)
+			STORE_LOCAL(packed + l, LOAD_GLOBAL(row + l));
 		for (; l < depth; l++)
-			for (int i = 0; i < VECTOR; i++)
-				packed[l * nc + j + i] = i < width ? b[(size_t)(j + i) * ldb + l] : 0.0f;
+			packed[l] = row[l];
 	}
+}
+
+/* The same of a stored transpose: A_STEP numbers for each k. */
+static void copy_columns(__global const float *a, int lda, int depth, int rows, int has_vector, __local float *packed)
+{
+	for (int l = 0; l < depth; l++, a += lda, packed += A_STEP)
+		if (A_STEP == VECTOR && has_vector)
+			STORE_LOCAL(packed, LOAD_GLOBAL(a));
+		else
+			for (int i = 0; i < MR; i++)
+				packed[i] = a[min(i, rows - 1)];
 }
 
 /* ---- the tile ---- */
 
-static void store(__global float *c, float16 sum, float beta)
-{
-	STORE_GLOBAL(c, beta == 0.0f ? sum : beta * LOAD_GLOBAL(c) + sum);
-}
-
-/* The part of a tile that lies inside of C, where it is not as wide as the tile. One loop for all rows: unrolled into
- * each it takes as long to compile as all the rest. */
-static void store_edge(__global float *c, int ldc, const float *sums, int width, int rows, int columns, float beta)
-{
-	for (int r = 0; r < rows; r++, c += ldc, sums += width)
-		for (int j = 0; j < columns; j++)
-			c[j] = beta == 0.0f ? sums[j] : beta * c[j] + sums[j];
-}
-
-static float16 load_part(__global const float *x, int columns)
-{
-	float s[VECTOR];
-
-	if (columns >= VECTOR)
-		return LOAD_GLOBAL(x);
-	for (int j = 0; j < VECTOR; j++)
-		s[j] = j < columns ? x[j] : 0.0f;
-	return *(float16_any *)s;
-}
-
-/* C = beta C + A B for MR rows and NR columns, of which `rows` and `columns` are stored; plus the bias if there is. */
-static void tile_2(__global const float *a, __local const float *b, int depth, int nc, __global float *c, int ldc,
-                   int rows, int columns, float beta, __global const float *bias, int has_bias)
-{
-	float16 bias0 = 0.0f, bias1 = 0.0f;
-
-	if (has_bias) {
-		bias0 = load_part(bias, columns);
-		bias1 = load_part(bias + VECTOR, columns - VECTOR);
-	}
-#define START(r) float16 s##r = bias0, t##r = bias1;
-	EACH_ROW(START)
-	for (int l = 0; l < depth; l++, a += MR, b += nc) {
-		const float16 b0 = LOAD_LOCAL(b), b1 = LOAD_LOCAL(b + VECTOR);
+#define START(r) float16 s##r = 0.0f, t##r = 0.0f;
 #define STEP(r)                                                                                                        \
-	s##r = a[r] * b0 + s##r;                                                                                       \
-	t##r = a[r] * b1 + t##r;
-		EACH_ROW(STEP)
-#undef STEP
-	}
-#define STORE(r)                                                                                                       \
-	if (r < rows) {                                                                                                \
-		store(c + (size_t)r * ldc, s##r, beta);                                                                \
-		store(c + (size_t)r * ldc + VECTOR, t##r, beta);                                                       \
-	}
+	s##r = A(r) * b0 + s##r;                                                                                       \
+	t##r = A(r) * b1 + t##r;
 #define KEEP(r)                                                                                                        \
 	*(float16_any *)(sums + r * NR) = s##r;                                                                        \
 	*(float16_any *)(sums + r * NR + VECTOR) = t##r;
-	if (columns >= NR) {
-		EACH_ROW(STORE)
-	} else {
-		float sums[MR * NR];
 
-		EACH_ROW(KEEP)
-		store_edge(c, ldc, sums, NR, rows, columns, beta);
-	}
-#undef START
-#undef STORE
-#undef KEEP
-}
-
-/* The same for up to one vector of columns. */
-static void tile_1(__global const float *a, __local const float *b, int depth, int nc, __global float *c, int ldc,
-                   int rows, int columns, float beta, __global const float *bias, int has_bias)
+/* The sums of a tile, from a packed panel. */
+static void multiply(__local const float *a, __local const float *b, int depth, float *sums)
 {
-	float16 bias0 = 0.0f;
-
-	if (has_bias)
-		bias0 = load_part(bias, columns);
-#define START(r) float16 s##r = bias0;
 	EACH_ROW(START)
-	for (int l = 0; l < depth; l++, a += MR, b += nc) {
-		const float16 b0 = LOAD_LOCAL(b);
-#define STEP(r) s##r = a[r] * b0 + s##r;
+	for (int l = 0; l < depth; l++, a += A_STEP, b += NR) {
+		const float16 b0 = LOAD_LOCAL(b), b1 = LOAD_LOCAL(b + VECTOR);
+#define A(r) a[r]
 		EACH_ROW(STEP)
-#undef STEP
+#undef A
 	}
-#define STORE(r)                                                                                                       \
-	if (r < rows)                                                                                                  \
-		store(c + (size_t)r * ldc, s##r, beta);
-#define KEEP(r) *(float16_any *)(sums + r * VECTOR) = s##r;
-	if (columns >= VECTOR) {
-		EACH_ROW(STORE)
-	} else {
-		float sums[MR * VECTOR];
-
-		EACH_ROW(KEEP)
-		store_edge(c, ldc, sums, VECTOR, rows, columns, beta);
-	}
-#undef START
-#undef STORE
-#undef KEEP
+	EACH_ROW(KEEP)
 }
 
-/* A second pass over the tiles of a panel, while they are in the cache: it keeps the tile itself as it is. */
+static void multiply_rows(__local const float *a, __local const float *b, int depth, float *sums)
+{
+	EACH_ROW(START)
+	for (int l = 0; l < depth; l++, a++, b += NR) {
+		const float16 b0 = LOAD_LOCAL(b), b1 = LOAD_LOCAL(b + VECTOR);
+#define A(r) a[r * A_ROW]
+		EACH_ROW(STEP)
+#undef A
+	}
+	EACH_ROW(KEEP)
+}
+
 #ifdef VALUE
 #include "activation.clh"
 
@@ -226,46 +208,82 @@ static void finish(__global float *c, int ldc, int rows, int columns, float p, f
 #define finish(c, ldc, rows, columns, p, q)
 #endif
 
-/* A work-item computes the rows of `panels_each` panels and nc columns of a matrix. b_local holds kc * nc values. */
-__attribute__((reqd_work_group_size(1, 1, 1)))
-__kernel void gemm_cpu(__global const float *packed, ulong packed_offset, ulong packed_step, __global const float *b,
-                       ulong b_offset, int ldb, ulong b_step, int trans_b, __global float *c, ulong c_offset, int ldc,
-                       ulong c_step, int m, int n, int k, int kc, int nc, int panels_each, float beta,
-                       __global const float *bias, ulong bias_offset, int has_bias, float p_, float q_,
-                       __local float *b_local)
+/* C = beta C + alpha sums + bias for the part of a tile that lies inside of C. */
+static void store(__global float *c, int ldc, const float *sums, int rows, int columns, float alpha, float beta,
+		  __global const float *bias, int has_bias)
 {
+	if (columns >= NR) {
+		const float16 bias0 = has_bias ? LOAD_GLOBAL(bias) : 0.0f;
+		const float16 bias1 = has_bias ? LOAD_GLOBAL(bias + VECTOR) : 0.0f;
+
+		for (int r = 0; r < rows; r++, c += ldc, sums += NR) {
+			float16 x0 = alpha * *(const float16_any *)sums + bias0;
+			float16 x1 = alpha * *(const float16_any *)(sums + VECTOR) + bias1;
+
+			if (beta != 0.0f) {
+				x0 += beta * LOAD_GLOBAL(c);
+				x1 += beta * LOAD_GLOBAL(c + VECTOR);
+			}
+			STORE_GLOBAL(c, x0);
+			STORE_GLOBAL(c + VECTOR, x1);
+		}
+		return;
+	}
+	for (int r = 0; r < rows; r++, c += ldc, sums += NR)
+		for (int j = 0; j < columns; j++) {
+			const float x = alpha * sums[j] + (has_bias ? bias[j] : 0.0f);
+
+			c[j] = beta == 0.0f ? x : beta * c[j] + x;
+		}
+}
+
+/* A work-item computes the rows of `panels_each` panels and nc columns of a matrix. shape is m, n, k, kc, nc,
+ * panels_each. a_local holds a panel, b_local kc rows of nc values. */
+__attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a_step, int trans_a,
+                       __global const float *b, ulong b_offset, int ldb, ulong b_step, int trans_b, __global float *c,
+                       ulong c_offset, int ldc, ulong c_step, int8 shape, float alpha, float beta,
+                       __global const float *bias, ulong bias_offset, int has_bias, float p_, float q_,
+                       __local float *a_local, __local float *b_local)
+{
+	const int m = shape.s0, n = shape.s1, k = shape.s2, kc = shape.s3, nc = shape.s4;
 	const size_t matrix = get_global_id(2);
 	const int j0 = (int)get_global_id(0) * nc, columns = min(nc, n - j0);
-	const int panels = (m + MR - 1) / MR, p0 = (int)get_global_id(1) * panels_each;
-	const int p1 = min(p0 + panels_each, panels);
+	const int i0 = (int)get_global_id(1) * shape.s5 * MR, i1 = min(i0 + shape.s5 * MR, m);
+	float sums[MR * NR];
 
-	packed += packed_offset + matrix * packed_step;
-	b += b_offset + matrix * b_step;
-	c += c_offset + matrix * c_step;
-	bias += bias_offset;
+	a += a_offset + matrix * a_step;
+	b += b_offset + matrix * b_step + (trans_b ? (size_t)j0 * ldb : (size_t)j0);
+	c += c_offset + matrix * c_step + j0;
+	bias += bias_offset + j0;
 	for (int l0 = 0; l0 < k; l0 += kc) {
-		const int depth = min(kc, k - l0);
-		const float keep = l0 == 0 ? beta : 1.0f;
-		const int add_bias = has_bias && l0 == 0;
+		const int depth = min(kc, k - l0), first = l0 == 0, last = l0 + depth == k;
 
-		if (trans_b)
-			pack_columns(b + (size_t)j0 * ldb + l0, ldb, depth, columns, nc, b_local);
-		else
-			pack_rows(b + (size_t)l0 * ldb + j0, ldb, depth, columns, nc, b_local);
-		for (int p = p0; p < p1; p++) {
-			__global const float *a = packed + (size_t)l0 * panels * MR + (size_t)p * depth * MR;
-			__global float *row = c + (size_t)p * MR * ldc + j0;
-			const int rows = min(MR, m - p * MR);
-			int j = 0;
+		pack_b(b + (trans_b ? (size_t)l0 : (size_t)l0 * ldb), ldb, trans_b, depth, columns, b_local);
+		for (int i = i0; i < i1; i += MR) {
+			const int rows = min(MR, m - i);
 
-			for (; columns - j > VECTOR; j += NR)
-				tile_2(a, b_local + j, depth, nc, row + j, ldc, rows, columns - j, keep, bias + j0 + j,
-				       add_bias);
-			if (j < columns)
-				tile_1(a, b_local + j, depth, nc, row + j, ldc, rows, columns - j, keep, bias + j0 + j,
-				       add_bias);
-			if (l0 + depth == k)
-				finish(row, ldc, rows, columns, p_, q_);
+			if (trans_a)
+				copy_columns(a + (size_t)l0 * lda + i, lda, depth, rows, i + VECTOR <= m, a_local);
+			else
+				copy_rows(a + (size_t)i * lda + l0, lda, depth, rows, a_local);
+			for (int j = 0; j < columns; j += NR) {
+				__global float *tile = c + (size_t)i * ldc + j;
+				const int width = min(NR, columns - j);
+
+				for (int r = 0; r < rows; r++) {
+					PREFETCH(tile + (size_t)r * ldc);
+					PREFETCH(tile + (size_t)r * ldc + VECTOR);
+				}
+				if (!trans_a)
+					multiply_rows(a_local, b_local + j * depth, depth, sums);
+				else
+					multiply(a_local, b_local + j * depth, depth, sums);
+				store(tile, ldc, sums, rows, width, alpha, first ? beta : 1.0f, bias + j,
+				      has_bias && first);
+				if (last)
+					finish(tile, ldc, rows, width, p_, q_);
+			}
 		}
 	}
 }

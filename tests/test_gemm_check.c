@@ -193,8 +193,8 @@ static void write_kernels(const char *name, const char *from, const char *to)
 
 static void make_kernel_folder(void)
 {
-	static const char *const names[] = { "common.clh",    "activation.clh", "pointwise.clh",
-					     "gemm_plain.cl", "gemm_finish.cl", "gemm_cpu.cl" };
+	static const char *const names[] = { "common.clh",     "activation.clh", "pointwise.clh", "gemm_plain.cl",
+					     "gemm_finish.cl", "gemm_cpu.cl",    "gemm_dot.cl" };
 
 	ck_assert_int_eq(mkdir(test_path("kernels"), 0700), 0);
 	for (int i = 0; i < CLEF_COUNT(names); i++)
@@ -251,6 +251,10 @@ END_TEST
 /* The engine that is next computes. */
 START_TEST(next_engine_takes_over)
 {
+	static const char *const programs[][3] = {
+		{ "gemm_cpu.cl", "t##r = A(r) * b1 + t##r", "t##r = A(r) * b1" },
+		{ "gemm_dot.cl", "vstore2(p.hi, 0,", "vstore2(p.lo, 0," },
+	};
 	clef_device *dev;
 
 	if (test_small())
@@ -261,13 +265,17 @@ START_TEST(next_engine_takes_over)
 	clef_device_close(dev);
 	unsetenv("CLEF_GEMM");
 	make_kernel_folder();
-	write_kernels("gemm_cpu.cl", "t##r = a[r] * b1 + t##r", "t##r = a[r] * b1");
-	dev = ck_new(clef_device_open(NULL));
-	ck_assert_int_eq(warnings, 1);
-	ck_assert_ptr_nonnull(strstr(warning, "cpu is set aside"));
-	gemm_check_product(dev, &some_product);
-	ck_assert_int_eq(warnings, 1);
-	clef_device_close(dev);
+	for (int i = 0; i < CLEF_COUNT(programs); i++) {
+		write_kernels(programs[i][0], programs[i][1], programs[i][2]);
+		warnings = 0;
+		dev = ck_new(clef_device_open(NULL));
+		ck_assert_int_eq(warnings, 1);
+		ck_assert_ptr_nonnull(strstr(warning, "cpu is set aside"));
+		gemm_check_product(dev, &some_product);
+		ck_assert_int_eq(warnings, 1);
+		clef_device_close(dev);
+		write_kernels(programs[i][0], NULL, NULL);
+	}
 }
 END_TEST
 

@@ -111,6 +111,7 @@ static const clef__gemm_engine engines[] = {
 	{ .name = "cpu",
 	  .version = "",
 	  .program = "gemm_cpu",
+	  .program_of_few = "gemm_dot",
 	  .fits = clef__gemm_cpu_fits,
 	  .run = clef__gemm_cpu,
 	  .finishes = true,

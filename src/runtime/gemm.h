@@ -7,8 +7,9 @@
 
 typedef struct clef__gemm_engine {
 	const char *name;
-	const char *version; /* what tells its results from those of other builds, besides its program */
-	const char *program; /* its .cl file; NULL: it has none */
+	const char *version;        /* what tells its results from those of other builds, besides its program */
+	const char *program;        /* its .cl file; NULL: it has none */
+	const char *program_of_few; /* the one for few rows or columns; NULL: the same */
 	bool (*fits)(const clef_device *dev);
 	clef_status (*run)(clef_device *dev, const clef__gemm_opts *g); /* k and batch > 0 */
 	bool finishes;  /* adds the bias and applies the epilogue; otherwise passes over C do */
@@ -23,6 +24,10 @@ double clef__gemm_flops(const clef__gemm_opts *g);
 /* gemm_cpu.c */
 bool clef__gemm_cpu_fits(const clef_device *dev);
 clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g);
+
+/* gemm_dot.c: for the products of the one above that have few rows or columns. */
+bool clef__gemm_dot_fits(const clef__gemm_opts *g);
+clef_status clef__gemm_dot(clef_device *dev, const clef__gemm_opts *g);
 
 /*
  * gemm_check.c: computes the small known product, unless the kernel cache says that this engine computed it right here

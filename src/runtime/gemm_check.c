@@ -12,7 +12,7 @@
 #include "gemm.h"
 
 /* The most that an engine's check may have. */
-enum { MAX_M = 21, MAX_N = 35, MAX_K = 50, MATRICES = 2 };
+enum { MAX_M = 21, MAX_N = 35, MAX_K = 50, MATRICES = 2, FEW = 7 };
 
 typedef struct operands {
 	int m, n, k;
@@ -98,6 +98,10 @@ static clef_status check_all(clef_device *dev, const clef__gemm_engine *e, opera
 		if (!status && *good && e->own_batch)
 			status = check_one(dev, e, o, trans, 1, good);
 	}
+	if (!status && *good && e->program_of_few) {
+		o->m = FEW;
+		status = check_one(dev, e, o, 2, MATRICES, good);
+	}
 	return status;
 }
 
@@ -148,11 +152,23 @@ static bool is_remembered(clef_device *dev, const char *key)
 	return good;
 }
 
+static clef_status hash_programs(clef_device *dev, const clef__gemm_engine *e, uint64_t *hash)
+{
+	uint64_t few = 0;
+	clef_status status = e->program ? clef__program_hash(dev, e->program, hash) : CLEF_OK;
+
+	if (!status && e->program_of_few)
+		status = clef__program_hash(dev, e->program_of_few, &few);
+	if (!status && few)
+		*hash = clef__hash(*hash, &few, sizeof(few));
+	return status;
+}
+
 clef_status clef__gemm_check(clef_device *dev, const clef__gemm_engine *e, bool *good)
 {
 	clef__profile *profile = dev->profile;
 	uint64_t program = 0;
-	clef_status status = e->program ? clef__program_hash(dev, e->program, &program) : CLEF_OK;
+	clef_status status = hash_programs(dev, e, &program);
 	char *key;
 
 	if (status)

@@ -6,18 +6,21 @@
 #include "gemm.h"
 
 /* Twins of the kernel's. */
-#define MR(dev) ((dev)->info.float_vector >= 16 ? 13 : 3)
-#define VECTOR  16
+#define MR(dev)     ((dev)->info.float_vector >= 16 ? 13 : 3)
+#define A_STEP(dev) ((dev)->info.float_vector >= 16 ? 16 : 3)
+#define A_ROW       528
+#define VECTOR      16
 
-#define MAX_DEPTH   256 /* of a block of K */
+#define MAX_DEPTH   512 /* of a block of K; less than A_ROW */
 #define MAX_COLUMNS 256 /* of a block of C */
-/* Blocks per core that keep the last ones from waiting for one. */
-#define TASKS_EACH 4
-/* Rows over which the copying of B should be spread. */
+/* Blocks per core that keep the last ones from waiting for one, and the least arithmetic that is worth a block. */
+#define BLOCKS_EACH 2
+#define LEAST_FLOPS 6e5
+/* Panels over which the copying of B should be spread. */
 #define MIN_PANELS 10
 
 typedef struct blocking {
-	int kc, nc, panels, panels_each;
+	int kc, nc, panels_each;
 } blocking;
 
 static int divide_up(int a, int b)
@@ -33,94 +36,66 @@ bool clef__gemm_cpu_fits(const clef_device *dev)
 
 static blocking choose_blocking(const clef_device *dev, const clef__gemm_opts *g)
 {
-	int tasks = divide_up(TASKS_EACH * (int)CLEF__MAX(dev->info.compute_units, 1), g->batch), floats, rest;
-	blocking b = { .nc = MAX_COLUMNS, .panels = divide_up(g->m, MR(dev)) };
+	int panels = divide_up(g->m, MR(dev)), shares = CLEF__MAX(panels / MIN_PANELS, 1), blocks;
+	int floats = (int)CLEF__MIN(dev->info.local_memory / 2 / sizeof(float), 1u << 20);
+	double most = BLOCKS_EACH * (double)CLEF__MAX(dev->info.compute_units, 1);
+	blocking b = { .nc = MAX_COLUMNS };
 
-	/* Blocks of K of about one size, in whole vectors so that transposing B has no remainder inside. */
-	floats = (int)CLEF__MIN(dev->info.local_memory / 2 / sizeof(float), 1u << 20);
-	while (b.nc > 2 * VECTOR && (b.nc * MAX_DEPTH > floats || g->n <= b.nc / 2 || divide_up(g->n, b.nc) < tasks))
+	blocks = divide_up((int)CLEF__MIN(clef__gemm_flops(g) / LEAST_FLOPS + 1, most), g->batch);
+	while (b.nc > 2 * VECTOR &&
+	       (b.nc * MAX_DEPTH > floats || g->n <= b.nc / 2 || divide_up(g->n, b.nc) * shares < blocks))
 		b.nc /= 2;
+	/* Blocks of K of about one size, in whole vectors so that transposing B has no remainder inside. */
 	b.kc = CLEF__MIN(MAX_DEPTH, floats / b.nc / VECTOR * VECTOR);
 	b.kc = divide_up(divide_up(g->k, divide_up(g->k, b.kc)), VECTOR) * VECTOR;
-	rest = divide_up(tasks, divide_up(g->n, b.nc));
-	b.panels_each = CLEF__MAX(divide_up(b.panels, rest), CLEF__MIN(b.panels, MIN_PANELS));
+	blocks = divide_up(blocks, divide_up(g->n, b.nc));
+	b.panels_each = CLEF__MAX(divide_up(panels, blocks), CLEF__MIN(panels, MIN_PANELS));
 	return b;
 }
 
-/* Floats of one packed matrix. */
-static size_t packed_size(const clef_device *dev, const clef__gemm_opts *g, const blocking *b)
+/* Floats of local memory for a panel of A, as rows or as columns, and for a block of B. */
+static size_t panel_size(const clef_device *dev, const blocking *b)
 {
-	return (size_t)b->panels * (size_t)MR(dev) * (size_t)g->k;
-}
-
-static clef_status pack(clef_device *dev, const clef__gemm_opts *g, const blocking *b, const clef__buffer *packed)
-{
-	int each = b->panels * divide_up(g->k, b->kc), items = each * (g->a_step ? g->batch : 1);
-
-	return clef__launch(
-		dev, &(clef__launch_opts){
-			     .program = "gemm_cpu",
-			     .defines = g->epilogue,
-			     .kernel = "gemm_cpu_pack",
-			     .global = { (size_t)items },
-			     .long_items = true,
-			     .bytes = 8.0 * g->m * g->k * (g->a_step ? g->batch : 1),
-			     .args = { CLEF__BUFFER(g->a, g->a_offset), CLEF__INT(g->trans_a ? 1 : g->lda),
-				       CLEF__INT(g->trans_a ? g->lda : 1), CLEF__ULONG(g->a_step),
-				       CLEF__BUFFER(packed, 0), CLEF__INT(g->m), CLEF__INT(g->k), CLEF__INT(b->kc),
-				       CLEF__FLOAT(g->alpha), CLEF__INT(b->panels), CLEF__INT(each), CLEF__INT(items) },
-		     });
-}
-
-static clef_status multiply(clef_device *dev, const clef__gemm_opts *g, const blocking *b, const clef__buffer *packed)
-{
-	const clef__buffer *bias = g->bias ? g->bias : g->c;
-
-	return clef__launch(dev, &(clef__launch_opts){
-					 .program = "gemm_cpu",
-					 .defines = g->epilogue,
-					 .kernel = "gemm_cpu",
-					 .global = { (size_t)divide_up(g->n, b->nc),
-						     (size_t)divide_up(b->panels, b->panels_each), (size_t)g->batch },
-					 .local = { 1, 1, 1 },
-					 .bytes = clef__gemm_bytes(g),
-					 .flops = clef__gemm_flops(g),
-					 .args = { CLEF__BUFFER(packed, 0),
-						   CLEF__ULONG(g->a_step ? packed_size(dev, g, b) : 0),
-						   CLEF__BUFFER(g->b, g->b_offset),
-						   CLEF__INT(g->ldb),
-						   CLEF__ULONG(g->b_step),
-						   CLEF__INT(g->trans_b),
-						   CLEF__BUFFER(g->c, g->c_offset),
-						   CLEF__INT(g->ldc),
-						   CLEF__ULONG(g->c_step),
-						   CLEF__INT(g->m),
-						   CLEF__INT(g->n),
-						   CLEF__INT(g->k),
-						   CLEF__INT(b->kc),
-						   CLEF__INT(b->nc),
-						   CLEF__INT(b->panels_each),
-						   CLEF__FLOAT(g->beta),
-						   CLEF__BUFFER(bias, g->bias_offset),
-						   CLEF__INT(g->bias != NULL),
-						   CLEF__FLOAT(g->p),
-						   CLEF__FLOAT(g->q),
-						   CLEF__LOCAL(sizeof(float) * (size_t)b->kc * (size_t)b->nc) },
-				 });
+	return (size_t)CLEF__MAX(b->kc * A_STEP(dev), MR(dev) * A_ROW);
 }
 
 clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 {
+	const clef__buffer *bias = g->bias ? g->bias : g->c;
 	blocking b = choose_blocking(dev, g);
-	size_t matrices = g->a_step ? (size_t)g->batch : 1;
-	clef__buffer *packed = clef__buffer_new(dev, sizeof(float) * packed_size(dev, g, &b) * matrices);
-	clef_status status;
 
-	if (!packed)
-		return clef_error_status();
-	status = pack(dev, g, &b, packed);
-	if (!status)
-		status = multiply(dev, g, &b, packed);
-	clef__buffer_release(packed);
-	return status;
+	if (clef__gemm_dot_fits(g))
+		return clef__gemm_dot(dev, g);
+	return clef__launch(dev,
+			    &(clef__launch_opts){
+				    .program = "gemm_cpu",
+				    .defines = g->epilogue,
+				    .kernel = "gemm_cpu",
+				    .global = { (size_t)divide_up(g->n, b.nc),
+						(size_t)divide_up(g->m, b.panels_each * MR(dev)), (size_t)g->batch },
+				    .local = { 1, 1, 1 },
+				    .bytes = clef__gemm_bytes(g),
+				    .flops = clef__gemm_flops(g),
+				    .args = { CLEF__BUFFER(g->a, g->a_offset),
+					      CLEF__INT(g->lda),
+					      CLEF__ULONG(g->a_step),
+					      CLEF__INT(g->trans_a),
+					      CLEF__BUFFER(g->b, g->b_offset),
+					      CLEF__INT(g->ldb),
+					      CLEF__ULONG(g->b_step),
+					      CLEF__INT(g->trans_b),
+					      CLEF__BUFFER(g->c, g->c_offset),
+					      CLEF__INT(g->ldc),
+					      CLEF__ULONG(g->c_step),
+					      { .kind = CLEF__ARG_INT8,
+						.value.i8 = { g->m, g->n, g->k, b.kc, b.nc, b.panels_each } },
+					      CLEF__FLOAT(g->alpha),
+					      CLEF__FLOAT(g->beta),
+					      CLEF__BUFFER(bias, g->bias_offset),
+					      CLEF__INT(g->bias != NULL),
+					      CLEF__FLOAT(g->p),
+					      CLEF__FLOAT(g->q),
+					      CLEF__LOCAL(sizeof(float) * panel_size(dev, &b)),
+					      CLEF__LOCAL(sizeof(float) * (size_t)b.kc * (size_t)b.nc) },
+			    });
 }
