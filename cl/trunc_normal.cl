@@ -3,15 +3,16 @@
 #include "random.clh"
 #include "trunc_normal.clh"
 
-__kernel void trunc_normal_fill(__global float *x, ulong x_offset, uint n, int method, float base, float slope, float a,
+RANDOM_KERNEL void trunc_normal_fill(__global float *x, ulong x_offset, uint n, int method, float base, float slope, float a,
 				float b, float c, float lo, float hi, float rest, ulong seed, ulong counter)
 {
-	const uint first = (uint)get_global_id(0) * VALUES;
 	const trunc_normal t = { method, base, slope, a, b, c, lo, hi, rest };
-	philox_real v[4];
 
-	if (first >= n)
-		return;
-	trunc_normal_block(v, t, first / 4 + LANES, 0, seed, counter);
-	store(x + x_offset + first, n - first, v);
+	FOR_STEPS(first, n)
+	{
+		philox_real v[4];
+
+		trunc_normal_block(v, t, first / 4 + LANES, 0, seed, counter);
+		store(x + x_offset + first, n - first, v);
+	}
 }

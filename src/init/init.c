@@ -25,13 +25,14 @@ clef_status clef__init_check(const char *what, const clef_tensor *x, const clef_
 clef_status clef__init_draw(const clef_tensor *x, clef_rng *rng, clef__launch_opts *opts)
 {
 	const bool vectors = clef_device_get_info(x->dev)->float_vector > 1;
-	const size_t values = vectors ? 64 : 4;
+	const size_t values = vectors ? 4096 : 4; /* of a work-item: VALUES * RUN in random.clh */
 	clef_status status = CLEF_OK;
 
 	if (!opts->program)
 		opts->program = "random";
 	opts->defines = vectors ? "#define PHILOX_WIDTH 16\n" : "#define PHILOX_WIDTH 1\n";
 	opts->exact = true;
+	opts->local[0] = vectors ? 1 : 0;
 	opts->global[0] = ((size_t)x->numel + values - 1) / values;
 	opts->bytes = 4.0 * (double)x->numel;
 	if (x->buffer)
