@@ -26,7 +26,7 @@
 
 #include <clef/clef.h>
 
-#include "race/race.h"
+#include <race.h>
 
 /* ---- functions ---- */
 

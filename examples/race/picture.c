@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "race.h"
+#include <race.h>
 
 #define PANEL  480.0
 #define GAP    50.0

@@ -199,7 +199,8 @@ def make_lamb(r):
 
 def make_adafactor(r):
 	options = common(r, 1e-3, 0.05, decoupled=False)
-	return {**options, "beta2_decay": r.pick([-0.8, r.real(-0.9, -0.5)]), "d": r.real(1, 3), "eps2": 1e-3}
+	return {**options, "beta2_decay": r.pick([-0.8, r.real(-0.9, -0.5)]), "d": r.real(1, 3),
+		"eps1": r.pick([2.0 ** -23, 1e-4]), "eps2": r.pick([1e-3, 0.1])}
 
 
 # ---- PyTorch's names of them ----
@@ -215,7 +216,7 @@ def translate(options):
 		done["etas"] = (done.pop("eta_minus"), done.pop("eta_plus"))
 		done["step_sizes"] = (done.pop("step_min"), done.pop("step_max"))
 	if "beta2_decay" in done:
-		done["eps"] = (torch.finfo(torch.float32).eps, done.pop("eps2"))
+		done["eps"] = (done.pop("eps1"), done.pop("eps2"))
 	return done
 
 
