@@ -23,11 +23,16 @@ conv_geometry conv_geometry_of(const conv_case *c);
 void conv_case_reference(const ref_array *x, const conv_case *c, ref_array *y, bool bias);
 
 /* What $CLEF_CONV may be, and how many cases each did in this process. */
-#define CONV_IMPLS 2
+#define CONV_IMPLS 5
 extern const char *const conv_impls[CONV_IMPLS];
 extern int conv_runs[CONV_IMPLS];
 
+/* Sums of products are exact with whole numbers, which 0 asks for; those of transformed weights, which have sixths in
+ * them, are not, and their error is one of the products, of which the sum may be a small part. */
+double conv_tolerance(const char *impl);
+
 /* Runs the case by every implementation that does it, with whole numbers and with real ones. */
+void conv_case_run_by(int impl, clef_shape x, clef_shape w, const conv_case *c); /* one of them */
 void conv_case_run(clef_shape x, clef_shape w, const conv_case *c);
 
 #endif

@@ -48,6 +48,8 @@
 	X(class_loss) \
 	X(conv) \
 	X(conv_edges) \
+	X(conv_cpu) \
+	X(conv_weights) \
 	X(norm) \
 	X(norm_edges) \
 	X(local_response_norm) \

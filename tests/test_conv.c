@@ -13,6 +13,38 @@ static void run_transposed(clef_shape x, clef_shape w, clef_conv2d_opts o, int m
 	conv_case_run(x, w, &(conv_case){ .transposed = true, .o = o, .output_pad_h = more_h, .output_pad_w = more_w });
 }
 
+/* ---- what Winograd's tiles and panels cut into parts ---- */
+
+START_TEST(winograd)
+{
+	static const int widths[] = { 1, 3, 4, 5, 8, 9, 12, 15, 16, 17, 31, 33 };
+	static const int outputs[] = { 1, 8, 11, 12, 13, 14, 34 };
+	static const int channels[] = { 1, 15, 16, 17, 33 };
+	const clef_conv2d_opts pad = { .pad = 1 };
+	int before = conv_runs[2];
+
+	if (test_small()) {
+		run(CLEF_SHAPE(2, 3, 5, 6), CLEF_SHAPE(4, 3, 3, 3), pad);
+		return;
+	}
+	for (int i = 0; i < CLEF_COUNT(widths); i++)
+		run(CLEF_SHAPE(2, 2, widths[CLEF_COUNT(widths) - 1 - i], widths[i]), CLEF_SHAPE(3, 2, 3, 3), pad);
+	for (int i = 0; i < CLEF_COUNT(outputs); i++)
+		run(CLEF_SHAPE(1, 3, 6, 7), CLEF_SHAPE(outputs[i], 3, 3, 3), pad);
+	for (int i = 0; i < CLEF_COUNT(channels); i++)
+		run(CLEF_SHAPE(1, channels[i], 6, 7), CLEF_SHAPE(3, channels[i], 3, 3), pad);
+	run(CLEF_SHAPE(9, 3, 4, 4), CLEF_SHAPE(5, 3, 3, 3), pad);
+	run(CLEF_SHAPE(5, 3, 8, 8), CLEF_SHAPE(5, 3, 3, 3), pad);
+	run(CLEF_SHAPE(1, 2, 9, 20), CLEF_SHAPE(3, 2, 3, 3), (clef_conv2d_opts){ .pad = 2 });
+	run(CLEF_SHAPE(1, 2, 9, 20), CLEF_SHAPE(3, 2, 3, 3), (clef_conv2d_opts){ .pad = 5 });
+	run(CLEF_SHAPE(1, 2, 9, 20), CLEF_SHAPE(3, 2, 3, 3), (clef_conv2d_opts){ .pad_top = 2, .pad_left = 1 });
+	run(CLEF_SHAPE(1, 2, 9, 20), CLEF_SHAPE(3, 2, 3, 3), (clef_conv2d_opts){ 0 });
+	/* More channels than local memory has room for. */
+	conv_case_run_by(2, CLEF_SHAPE(3, 230, 5, 5), CLEF_SHAPE(14, 230, 3, 3), &(conv_case){ .o = pad });
+	ck_assert_int_eq(conv_runs[2] - before, CLEF_COUNT(widths) + CLEF_COUNT(outputs) + CLEF_COUNT(channels) + 7);
+}
+END_TEST
+
 /* ---- options one by one ---- */
 
 START_TEST(plain)
@@ -265,6 +297,7 @@ Suite *conv_suite(void)
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
 	tcase_add_test(c, plain);
+	tcase_add_test(c, winograd);
 	tcase_add_test(c, strides);
 	tcase_add_test(c, padding);
 	tcase_add_test(c, dilations);

@@ -10,10 +10,14 @@
  *   y = clef_conv2d_no_bias(x, w, &(clef_conv2d_opts){ .stride = 2, .pad = 1 });
  *   y = clef_conv2d(x, w, b, &(clef_conv2d_opts){ .pad = 1, .groups = channels });   depthwise
  *
- * There are several ways to compute them, of which the first that fits is taken: "im2col" turns a convolution into
- * matrix products and serves those that make large ones; "direct" serves every other. The environment variable
- * CLEF_CONV forces one by its name, and is read at each call; a convolution that the named one does not do then fails
- * with CLEF_ERROR_UNSUPPORTED. Which one runs shows in the last bits of a result only.
+ * There are several implementations, and the forward step and each of the two gradients take the first that pays for
+ * their shape on the device: "winograd" (CPUs, 3 x 3 with stride 1 and many channels: a quarter of the
+ * multiplications), "cpu" and "cpu_weights" (CPUs: straight from the images), "im2col" (matrix products), "direct" (by
+ * the definition: every shape, on every device). The environment variable CLEF_CONV names one to use for all that it
+ * can compute, and is read at each call; a convolution that it does not do then fails with CLEF_ERROR_UNSUPPORTED.
+ * Which one runs shows in the last bits of a result only, those of winograd being off by up to about 1e-6 of the sum of
+ * the products' sizes. A NaN or an infinity in x may spread, with winograd, to results up to three pixels farther away
+ * than by the definition.
  *
  * Errors of all of them: CLEF_ERROR_SHAPE for shapes that do not fit each other, the groups, or the padding, and for a
  * kernel larger than the padded image; CLEF_ERROR_INVALID for options out of range.

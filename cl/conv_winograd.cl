@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Convolutions of 3 x 3 with stride 1 on CPUs, by Winograd's F(4x4, 3x3): four times fewer multiplications (A. Lavin,
+ * S. Gray: Fast Algorithms for Convolutional Neural Networks, 2015, section 4.3, whose matrices these are). Output is
+ * made in tiles of 4 x 4 pixels, each from 6 x 6 pixels of input:
+ *     y = A^T [sum over c of (G w G^T) (B^T x B)] A
+ * so that the middle is 36 matrix products of outputs by channels by tiles. One work-item carries TILES tiles through
+ * all three steps; what is between them stays in its core's cache.
+ *
+ * Vectors run over 16 tiles. Tiles that lie side by side in a row are loaded and stored together, as a piece of PIECE
+ * tiles; 16 consecutive pixels, of one piece or of several, are a quad, whose every fourth pixel goes to one vector.
+ *
+ * TILES, PIECE, MR (outputs in a register tile) and V_GLOBAL come from the host.
+ */
+#include "activation.clh"
+#include "vector.clh"
+
+#define VECTORS (TILES / VECTOR)
+#define PIECES  (TILES / PIECE)
+#define WIDTH   (4 * PIECE + 4) /* of a row in the stage */
+#define POINTS  36              /* of a transformed tile */
+
+/* From one point to the next, in U and V: an odd number of vectors, because a power of two would put all points into
+ * the same cache sets. */
+#define STRIDE(floats)     (((floats) / VECTOR | 1) * VECTOR + VECTOR * 2)
+#define U_STRIDE(panels, channels) STRIDE((size_t)(panels) * (((channels) + VECTOR - 1) / VECTOR) * MR * VECTOR)
+#define V_STRIDE(channels)         STRIDE((size_t)(channels) * TILES)
+
+#ifdef V_GLOBAL
+#define V_SPACE __global
+#else
+#define V_SPACE __local
+#endif
+
+#define EACH_OF_3(X)  X(0) X(1) X(2)
+#define EACH_OF_11(X) EACH_OF_3(X) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10)
+#define EACH_OF_13(X) EACH_OF_11(X) X(11) X(12)
+#define PASTE(a, b)   a##b
+#define EACH_OF(n)    PASTE(EACH_OF_, n)
+#define EACH_ROW      EACH_OF(MR)
+
+
+/* ---- weights: U [36][panel of MR outputs][block of 16 channels][MR][16] ---- */
+
+#define TRANSFORM_WEIGHTS(g0, g1, g2, u)                                                                               \
+	{                                                                                                              \
+		const float16 sum_ = (g0 + g2) * (-1.0f / 6), wide_ = g0 * (1.0f / 24) + g2 * (1.0f / 6);              \
+		u[0] = g0 * 0.25f;                                                                                     \
+		u[1] = sum_ - g1 * (1.0f / 6);                                                                         \
+		u[2] = sum_ + g1 * (1.0f / 6);                                                                         \
+		u[3] = wide_ + g1 * (1.0f / 12);                                                                       \
+		u[4] = wide_ - g1 * (1.0f / 12);                                                                       \
+		u[5] = g2;                                                                                             \
+	}
+
+/*
+ * A work-item transforms the weights of MR outputs and blocks_each blocks of channels, 16 of which are its lanes. Weights
+ * [k][c][3][3], of which the outputs are k, or c where `transposed`; then they are turned round as well. Lanes and rows
+ * that are too many repeat the last one: no product reads them, no result is made of them.
+ */
+__attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel void winograd_weights(__global const float *w, ulong w_offset, __global float *u, ulong u_offset, int outputs,
+                               int channels, int transposed, int blocks_each)
+{
+	const int panel = (int)get_global_id(0), blocks = (channels + VECTOR - 1) / VECTOR;
+	const int from = (int)get_global_id(1) * blocks_each, to = min(from + blocks_each, blocks);
+	const size_t stride = U_STRIDE((outputs + MR - 1) / MR, channels);
+	const int next_k = 9 * (transposed ? 1 : channels), next_c = 9 * (transposed ? outputs : 1);
+	const int first = transposed ? 8 : 0, next = transposed ? -1 : 1;
+
+	w += w_offset;
+	u += u_offset + (size_t)panel * blocks * MR * VECTOR;
+	for (int block = from; block < to; block++)
+		for (int r = 0; r < MR; r++) {
+			__global const float *g = w + (size_t)min(panel * MR + r, outputs - 1) * next_k +
+			                          (size_t)block * VECTOR * next_c + first;
+			const int last = min(VECTOR, channels - block * VECTOR) - 1;
+			float16 half_done[3][6];
+
+			for (int i = 0; i < 3; i++, g += 3 * next) {
+#define LANE(l, j) g[min(l, last) * next_c + (j) * next]
+#define LANES(j)                                                                                                       \
+	(float16)(LANE(0, j), LANE(1, j), LANE(2, j), LANE(3, j), LANE(4, j), LANE(5, j), LANE(6, j), LANE(7, j),      \
+	          LANE(8, j), LANE(9, j), LANE(10, j), LANE(11, j), LANE(12, j), LANE(13, j), LANE(14, j), LANE(15, j))
+				const float16 g0 = LANES(0), g1 = LANES(1), g2 = LANES(2);
+#undef LANE
+#undef LANES
+				TRANSFORM_WEIGHTS(g0, g1, g2, half_done[i])
+			}
+			for (int j = 0; j < 6; j++) {
+				float16 done[6];
+
+				TRANSFORM_WEIGHTS(half_done[0][j], half_done[1][j], half_done[2][j], done)
+				for (int i = 0; i < 6; i++)
+					*(__global float16 *)(u + (6 * i + j) * stride +
+					                      ((size_t)block * MR + r) * VECTOR) = done[i];
+			}
+		}
+}
+
+/* ---- pieces ---- */
+
+/* Where the pixels of a piece are: inside x [first, last) of the 6 rows and `count` columns from column `left`, the rest
+ * is padding; and `rows` and `columns` of y. */
+typedef struct piece {
+	long from, to; /* in elements of x, without the channel, and of y */
+	int first, last, left, count, rows, columns;
+} piece;
+
+static piece find_piece(int index, int images, int8 size, int8 step)
+{
+	const int channels = size.s0, h = size.s1, w = size.s2, outputs = size.s3, oh = size.s6, ow = size.s7;
+	const int down = (oh + 3) / 4, across = (ow + 4 * PIECE - 1) / (4 * PIECE);
+	const int column = index % across * 4 * PIECE, row = index / across % down * 4, image = index / across / down;
+	const int h0 = row - step.s2, w0 = column - step.s3;
+	piece p = { 0 };
+
+	if (image >= images)
+		return p;
+	p.first = clamp(-h0, 0, 6);
+	p.last = clamp(h - h0, p.first, 6);
+	p.left = clamp(-w0, 0, 4 * PIECE + 2);
+	p.count = clamp(w - w0, p.left, 4 * PIECE + 2) - p.left;
+	p.from = ((long)image * channels * h + h0) * w + w0 + p.left;
+	p.rows = min(4, oh - row);
+	p.columns = min(4 * PIECE, ow - column);
+	p.to = ((long)image * outputs * oh + row) * ow + column;
+	return p;
+}
+
+/* ---- input: V [36][channel][TILES] ---- */
+
+/* Two vectors that overlap copy any number between one of them and two. */
+static void copy_row(__local float *to, __global const float *from, int count)
+{
+	if (count >= 16) {
+		*(__local float16_any *)to = *(__global const float16_any *)from;
+		*(__local float16_any *)(to + count - 16) = *(__global const float16_any *)(from + count - 16);
+	} else if (count >= 8) {
+		*(__local float8_any *)to = *(__global const float8_any *)from;
+		*(__local float8_any *)(to + count - 8) = *(__global const float8_any *)(from + count - 8);
+	} else if (count >= 4) {
+		*(__local float4_any *)to = *(__global const float4_any *)from;
+		*(__local float4_any *)(to + count - 4) = *(__global const float4_any *)(from + count - 4);
+	} else
+		for (int i = 0; i < count; i++)
+			to[i] = from[i];
+}
+
+#if PIECE == 4
+#define QUAD(s) (*(__local const float16_any *)(s))
+#elif PIECE == 2
+#define QUAD(s) ((float16)(*(__local const float8_any *)(s), *(__local const float8_any *)((s) + 6 * WIDTH)))
+#else
+#define QUAD(s)                                                                                                        \
+	((float16)(*(__local const float4_any *)(s), *(__local const float4_any *)((s) + 6 * WIDTH),                   \
+	           *(__local const float4_any *)((s) + 12 * WIDTH), *(__local const float4_any *)((s) + 18 * WIDTH)))
+#endif
+
+#define TRANSFORM_INPUT(d0, d1, d2, d3, d4, d5, v)                                                                     \
+	{                                                                                                              \
+		const float16 even_ = d4 - 4.0f * d2, odd_ = d3 - 4.0f * d1;                                           \
+		const float16 near_ = d4 - d2, far_ = 2.0f * (d3 - d1);                                                \
+		v[0] = 4.0f * d0 - 5.0f * d2 + d4;                                                                     \
+		v[1] = even_ + odd_;                                                                                   \
+		v[2] = even_ - odd_;                                                                                   \
+		v[3] = near_ + far_;                                                                                   \
+		v[4] = near_ - far_;                                                                                   \
+		v[5] = 4.0f * d1 - 5.0f * d3 + d5;                                                                     \
+	}
+
+/* One row of 16 tiles, from its four quads: their pixels 0, 4, 8 ... are the first of the tiles, and so on. */
+static void transform_row(__local const float *s, float16 *v)
+{
+	const int next = 24 / PIECE * WIDTH;
+	const float16 a0 = QUAD(s), a1 = QUAD(s + next), a2 = QUAD(s + 2 * next), a3 = QUAD(s + 3 * next);
+	const float16 b0 = QUAD(s + 4), b1 = QUAD(s + next + 4), b2 = QUAD(s + 2 * next + 4),
+	              b3 = QUAD(s + 3 * next + 4);
+	const float16 even0 = (float16)(a0.s048c, a1.s048c, a0.s26ae, a1.s26ae),
+	              even1 = (float16)(a2.s048c, a3.s048c, a2.s26ae, a3.s26ae),
+	              odd0 = (float16)(a0.s159d, a1.s159d, a0.s37bf, a1.s37bf),
+	              odd1 = (float16)(a2.s159d, a3.s159d, a2.s37bf, a3.s37bf),
+	              last0 = (float16)(b0.s048c, b1.s048c, b0.s159d, b1.s159d),
+	              last1 = (float16)(b2.s048c, b3.s048c, b2.s159d, b3.s159d);
+	const float16 d0 = (float16)(even0.lo, even1.lo), d1 = (float16)(odd0.lo, odd1.lo),
+	              d2 = (float16)(even0.hi, even1.hi), d3 = (float16)(odd0.hi, odd1.hi),
+	              d4 = (float16)(last0.lo, last1.lo), d5 = (float16)(last0.hi, last1.hi);
+
+	TRANSFORM_INPUT(d0, d1, d2, d3, d4, d5, v)
+}
+
+/* The stage [PIECES][6][WIDTH] holds a channel of all pieces. Its padding is the same for every channel. */
+static void transform_input(const piece *pieces, __global const float *x, int w, size_t plane, int channels, int from,
+                            int to, __local float *stage, V_SPACE float *v)
+{
+	const size_t stride = V_STRIDE(channels);
+
+	for (int i = 0; i < PIECES * 6 * WIDTH; i++)
+		stage[i] = 0.0f;
+	for (int c = from; c < to; c++) {
+		for (int i = 0; i < PIECES; i++) {
+			const piece p = pieces[i];
+
+			for (int r = p.first; r < p.last; r++)
+				copy_row(stage + (i * 6 + r) * WIDTH + p.left, x + (p.from + (long)c * plane + r * w),
+				         p.count);
+		}
+		for (int t = 0; t < VECTORS; t++) {
+			__local const float *s = stage + t * (VECTOR / PIECE) * 6 * WIDTH;
+			V_SPACE float *to_v = v + (size_t)c * TILES + t * VECTOR;
+			float16 rows[6][6];
+
+			for (int r = 0; r < 6; r++)
+				transform_row(s + r * WIDTH, rows[r]);
+			for (int j = 0; j < 6; j++) {
+				float16 done[6];
+
+				TRANSFORM_INPUT(rows[0][j], rows[1][j], rows[2][j], rows[3][j], rows[4][j], rows[5][j],
+				                done)
+				for (int i = 0; i < 6; i++)
+					*(V_SPACE float16 *)(to_v + (6 * i + j) * stride) = done[i];
+			}
+		}
+	}
+}
+
+/* ---- products: M [output][36][TILES] ---- */
+
+#define M_STRIDE (POINTS * TILES)
+
+#if VECTORS == 1
+#define ONE_OR_TWO(one, two) one
+#else
+#define ONE_OR_TWO(one, two) one two
+#endif
+
+static void multiply(__global const float *u, V_SPACE const float *v, int channels, __local float *m)
+{
+#define START(r) ONE_OR_TWO(float16 s##r = 0.0f;, float16 t##r = 0.0f;)
+#define STEP(r)  ONE_OR_TWO(s##r = u[r * VECTOR] * v0 + s##r;, t##r = u[r * VECTOR] * v1 + t##r;)
+#define STORE(r)                                                                                                       \
+	ONE_OR_TWO(*(__local float16 *)(m + r * M_STRIDE) = s##r;                                                      \
+	           , *(__local float16 *)(m + r * M_STRIDE + VECTOR) = t##r;)
+	EACH_ROW(START)
+	for (; channels > 0; channels -= VECTOR, u += (MR - 1) * VECTOR)
+		for (int c = min(channels, VECTOR); c > 0; c--, u++, v += TILES) {
+			ONE_OR_TWO(const float16 v0 = *(V_SPACE const float16 *)v;
+			           , const float16 v1 = *(V_SPACE const float16 *)(v + VECTOR);)
+
+			EACH_ROW(STEP)
+		}
+	EACH_ROW(STORE)
+#undef START
+#undef STEP
+#undef STORE
+}
+
+/* ---- output ---- */
+
+#define TRANSFORM_OUTPUT(m0, m1, m2, m3, m4, m5, y)                                                                    \
+	{                                                                                                              \
+		const float16 sum_ = m1 + m2, less_ = m1 - m2, sum2_ = m3 + m4, less2_ = m3 - m4;                      \
+		y[0] = m0 + sum_ + sum2_;                                                                              \
+		y[1] = less_ + 2.0f * less2_;                                                                          \
+		y[2] = sum_ + 4.0f * sum2_;                                                                            \
+		y[3] = less_ + 8.0f * less2_ + m5;                                                                     \
+	}
+
+#if PIECE == 4
+#define PIXELS                float16
+#define PIXELS_ANY            float16_any
+#define PART_OF_QUAD(quad, i) (quad)
+#elif PIECE == 2
+#define PIXELS                float8
+#define PIXELS_ANY            float8_any
+#define PART_OF_QUAD(quad, i) ((i) == 0 ? (quad).lo : (quad).hi)
+#else
+#define PIXELS                float4
+#define PIXELS_ANY            float4_any
+#define PART_OF_QUAD(quad, i)                                                                                          \
+	((i) == 0 ? (quad).lo.lo : (i) == 1 ? (quad).lo.hi : (i) == 2 ? (quad).hi.lo : (quad).hi.hi)
+#endif
+
+/* y = act(beta y + sums) for a row of a piece; at beta 0 y is not read. */
+static void store_row(__global float *y, PIXELS sums, int count, float beta, float p_, float q_)
+{
+	float pixels[4 * PIECE];
+
+#ifndef VALUE
+	if (count == 4 * PIECE) {
+		*(__global PIXELS_ANY *)y = beta == 0.0f ? sums : beta * *(__global const PIXELS_ANY *)y + sums;
+		return;
+	}
+#endif
+	*(PIXELS_ANY *)pixels = sums;
+	if (count == 4 * PIECE && beta == 0.0f)
+		for (int i = 0; i < 4 * PIECE; i++)
+			y[i] = activate(pixels[i], p_, q_);
+	else
+		for (int i = 0; i < count; i++)
+			y[i] = activate(beta == 0.0f ? pixels[i] : beta * y[i] + pixels[i], p_, q_);
+}
+
+static void store_quad(const piece *pieces, __global float *y, int row, int ow, float16 quad, float beta, float p_,
+                       float q_)
+{
+	for (int i = 0; i < 4 / PIECE; i++)
+		if (row < pieces[i].rows)
+			store_row(y + (pieces[i].to + (long)row * ow), PART_OF_QUAD(quad, i), pieces[i].columns, beta,
+			          p_, q_);
+}
+
+/* An output channel of 16 tiles, m [36][TILES]. */
+static void transform_output(const piece *pieces, __local const float *m, __global float *y, int ow, float bias,
+                             float beta, float p_, float q_)
+{
+	float16 rows[6][4], done[4][4];
+
+	for (int i = 0; i < 6; i++) {
+#define POINT(j) (*(__local const float16 *)(m + (6 * i + j) * TILES))
+		const float16 m0 = POINT(0), m1 = POINT(1), m2 = POINT(2), m3 = POINT(3), m4 = POINT(4), m5 = POINT(5);
+#undef POINT
+
+		TRANSFORM_OUTPUT(m0, m1, m2, m3, m4, m5, rows[i])
+	}
+	for (int j = 0; j < 4; j++) {
+		float16 column[4];
+
+		TRANSFORM_OUTPUT(rows[0][j], rows[1][j], rows[2][j], rows[3][j], rows[4][j], rows[5][j], column)
+		for (int i = 0; i < 4; i++)
+			done[i][j] = column[i] + bias;
+	}
+	for (int i = 0; i < 4; i++) {
+		/* Tiles 0-7 and 8-15, pixels 0 and 2, 1 and 3. */
+		const float16 a = (float16)(done[i][0].lo, done[i][2].lo), b = (float16)(done[i][1].lo, done[i][3].lo),
+		              c = (float16)(done[i][0].hi, done[i][2].hi), d = (float16)(done[i][1].hi, done[i][3].hi);
+#define FIRST(a, b)                                                                                                    \
+	(float16)((a).s0, (b).s0, (a).s8, (b).s8, (a).s1, (b).s1, (a).s9, (b).s9, (a).s2, (b).s2, (a).sa, (b).sa,      \
+	          (a).s3, (b).s3, (a).sb, (b).sb)
+#define SECOND(a, b)                                                                                                   \
+	(float16)((a).s4, (b).s4, (a).sc, (b).sc, (a).s5, (b).s5, (a).sd, (b).sd, (a).s6, (b).s6, (a).se, (b).se,      \
+	          (a).s7, (b).s7, (a).sf, (b).sf)
+		store_quad(pieces, y, i, ow, FIRST(a, b), beta, p_, q_);
+		store_quad(pieces + 4 / PIECE, y, i, ow, SECOND(a, b), beta, p_, q_);
+		store_quad(pieces + 8 / PIECE, y, i, ow, FIRST(c, d), beta, p_, q_);
+		store_quad(pieces + 12 / PIECE, y, i, ow, SECOND(c, d), beta, p_, q_);
+#undef FIRST
+#undef SECOND
+	}
+}
+
+/* The outputs of panels [from, to), `block` of them at a time. */
+static void multiply_all(const piece *pieces, __global const float *u, V_SPACE const float *v, int8 size, int from,
+                         int to, int block, __local float *m, __global float *y, __global const float *bias,
+                         int has_bias, float beta, float p_, float q_)
+{
+	const int channels = size.s0, outputs = size.s3, ow = size.s7, panels = (outputs + MR - 1) / MR;
+	const size_t plane = (size_t)size.s6 * ow, u_stride = U_STRIDE(panels, channels), v_stride = V_STRIDE(channels);
+	const size_t panel = (size_t)(channels + VECTOR - 1) / VECTOR * MR * VECTOR;
+
+	for (int first = from; first < to; first += block) {
+		const int count = min(block, to - first), rows = min(count * MR, outputs - first * MR);
+
+		for (int point = 0; point < POINTS; point++)
+			for (int p = 0; p < count; p++)
+				for (int t = 0; t < TILES; t += 2 * VECTOR)
+					multiply(u + point * u_stride + (first + p) * panel,
+					         v + point * v_stride + t, channels,
+					         m + p * MR * M_STRIDE + point * TILES + t);
+		for (int r = 0; r < rows; r++) {
+			const int k = first * MR + r;
+
+			for (int t = 0; t < VECTORS; t++)
+				transform_output(pieces + t * (VECTOR / PIECE), m + r * M_STRIDE + t * VECTOR,
+				                 y + k * plane, ow, has_bias ? bias[k] : 0.0f, beta, p_, q_);
+		}
+	}
+}
+
+/* ---- kernels: all at once, or in two steps where V is too large for the cache ---- */
+
+#ifdef V_GLOBAL
+/* A work-item transforms channels_each channels of TILES tiles. */
+__attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel void winograd_input(__global const float *x, ulong x_offset, __global float *v, ulong v_offset, int images,
+                             int8 size, int8 step, int channels_each, __local float *stage)
+{
+	const int block = (int)get_global_id(0), from = (int)get_global_id(1) * channels_each, channels = size.s0;
+	piece pieces[PIECES];
+
+	for (int i = 0; i < PIECES; i++)
+		pieces[i] = find_piece(block * PIECES + i, images, size, step);
+	transform_input(pieces, x + x_offset, size.s2, (size_t)size.s1 * size.s2, channels, from,
+	                min(from + channels_each, channels), stage,
+	                v + (v_offset + block * POINTS * V_STRIDE(channels)));
+}
+#endif
+
+__attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel void winograd(__global const float *x, ulong x_offset, __global const float *u, ulong u_offset,
+                       __global const float *bias, ulong bias_offset, int has_bias, __global float *y, ulong y_offset,
+                       float beta, float p_, float q_, int images, int8 size, int8 step, int panels_each, int block,
+                       __local float *m, __local float *local_v, __local float *stage)
+{
+	const int tiles = (int)get_global_id(0), from = (int)get_global_id(1) * panels_each;
+	const int channels = size.s0, panels = (size.s3 + MR - 1) / MR;
+	piece pieces[PIECES];
+#ifdef V_GLOBAL
+	__global const float *v = x + (x_offset + tiles * POINTS * V_STRIDE(channels));
+#else
+	__local float *v = local_v;
+#endif
+
+	for (int i = 0; i < PIECES; i++)
+		pieces[i] = find_piece(tiles * PIECES + i, images, size, step);
+#ifndef V_GLOBAL
+	transform_input(pieces, x + x_offset, size.s2, (size_t)size.s1 * size.s2, channels, 0, channels, stage, v);
+#endif
+	multiply_all(pieces, u + u_offset, v, size, from, min(from + panels_each, panels), block, m, y + y_offset,
+	             bias + bias_offset, has_bias, beta, p_, q_);
+}

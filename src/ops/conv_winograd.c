@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Convolutions of 3 x 3 with stride 1 on CPUs, by the kernels of cl/conv_winograd.cl. The gradient to the images is
+ * such a convolution too, with the weights turned round. The transformed images stay in the work-item's local memory,
+ * which on a CPU is the core's cache, as long as they fit there; with many channels they are a scratch buffer, so that
+ * several work-items can share the outputs among them.
+ */
+#include "conv_internal.h"
+
+/* Twins of the kernel's. */
+#define VECTOR 16
+#define POINTS 36
+
+/* Work-items for each core, so that the last ones do not wait for one. */
+#define TASKS_EACH 4
+#define MIN_TILES  48
+/* Panels of outputs that are multiplied before their result is transformed. */
+#define MAX_BLOCK 5
+
+typedef struct plan {
+	int tiles, piece, mr; /* macros of the kernel */
+	bool global_v;
+	int blocks; /* of tiles */
+	int panels, panels_each, block;
+	size_t stage_bytes, v_floats, m_bytes; /* of a work-item */
+} plan;
+
+/* From one point to the next: twin of the kernel's. */
+static size_t point_stride(size_t floats)
+{
+	return (floats / VECTOR | 1) * VECTOR + 2 * VECTOR;
+}
+
+static int divide_up(int a, int b)
+{
+	return (a + b - 1) / b;
+}
+
+/* The rows of a register tile: as many as the registers hold, and few that are padding. */
+static int choose_rows(const clef_device *dev, int outputs)
+{
+	if (clef_device_get_info(dev)->float_vector < 16)
+		return 3;
+	return outputs % 13 == 0 || outputs > 33 ? 13 : 11;
+}
+
+static void set_tiles(plan *p, const clef__conv *g, int tiles)
+{
+	int pieces = g->n * divide_up(g->oh, 4) * divide_up(g->ow, 4 * p->piece);
+
+	p->tiles = tiles;
+	p->blocks = divide_up(pieces, tiles / p->piece);
+	p->stage_bytes = sizeof(float) * (size_t)(tiles / p->piece) * 6 * (size_t)(4 * p->piece + 4);
+	p->v_floats = POINTS * point_stride((size_t)g->c * (size_t)tiles);
+	p->m_bytes = sizeof(float) * (size_t)p->mr * POINTS * (size_t)tiles;
+}
+
+/* g as the kernels see it: outputs are k, whichever way it goes. False: local memory is too small. */
+static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
+{
+	const clef_device_info *info = clef_device_get_info(dev);
+	size_t local = (size_t)CLEF__MIN(info->local_memory, (uint64_t)1 << 30), rest;
+	int tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1), columns = divide_up(g->ow, 4);
+
+	*p = (plan){ .piece = columns >= 3 ? 4 : columns, .mr = choose_rows(dev, g->k) };
+	p->panels = divide_up(g->k, p->mr);
+	set_tiles(p, g, 32);
+	if (local < p->stage_bytes + sizeof(float) * p->v_floats + p->m_bytes) {
+		p->global_v = true;
+		set_tiles(p, g, local < 64 * 1024 ? VECTOR : 64);
+	}
+	if (local < p->stage_bytes + p->m_bytes)
+		return false;
+	rest = local - p->stage_bytes - (p->global_v ? 0 : sizeof(float) * p->v_floats);
+	p->panels_each = divide_up(p->panels, CLEF__MIN(divide_up(tasks, p->blocks), p->panels));
+	p->block = (int)CLEF__MIN(rest / p->m_bytes, (size_t)CLEF__MIN(MAX_BLOCK, p->panels_each));
+	p->m_bytes *= (size_t)p->block;
+	return true;
+}
+
+/* The gradient to the images as a convolution of its own. */
+static clef__conv transposed(const clef__conv *g)
+{
+	clef__conv t = *g;
+
+	t.c = g->k;
+	t.h = g->oh;
+	t.w = g->ow;
+	t.k = g->c;
+	t.oh = g->h;
+	t.ow = g->w;
+	t.pad_top = 2 - g->pad_top;
+	t.pad_left = 2 - g->pad_left;
+	return t;
+}
+
+static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way)
+{
+	clef__conv as = way == CLEF__CONV_FORWARD ? *g : transposed(g);
+	plan p;
+
+	return clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU && g->r == 3 && g->s == 3 && g->stride_h == 1 &&
+	       g->stride_w == 1 && g->dilation_h == 1 && g->dilation_w == 1 && g->groups == 1 && as.n > 0 && as.c > 0 &&
+	       as.k > 0 && as.oh > 0 && as.ow > 0 && as.h > 0 && as.w > 0 && make_plan(dev, &as, &p);
+}
+
+/* Few channels make small products; and transforming the weights, at each call, costs about as much as 32 tiles. */
+static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way)
+{
+	clef__conv as = way == CLEF__CONV_FORWARD ? *g : transposed(g);
+
+	(void)dev;
+	return g->c >= 32 && g->k >= 32 && (double)g->n * divide_up(as.oh, 4) * divide_up(as.ow, 4) >= MIN_TILES;
+}
+
+/* ---- launches ---- */
+
+static void write_defines(char *text, size_t size, const plan *p, clef_activation activation)
+{
+	const char *more = clef__activation_defines(activation);
+
+	snprintf(text, size, "#define TILES %d\n#define PIECE %d\n#define MR %d\n%s%s", p->tiles, p->piece, p->mr,
+		 p->global_v ? "#define V_GLOBAL\n" : "", more ? more : "");
+}
+
+static clef_status transform_weights(const plan *p, const clef__conv *g, const clef_tensor *w, bool turned,
+				     const clef_tensor *u)
+{
+	char defines[128];
+	int tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(u->dev)->compute_units, 1);
+	int blocks = divide_up(g->c, VECTOR), parts = CLEF__MIN(divide_up(tasks, p->panels), blocks),
+	    each = divide_up(blocks, parts);
+
+	write_defines(defines, sizeof(defines), p, (clef_activation){ CLEF_ACT_NONE });
+	return clef__launch(u->dev, &(clef__launch_opts){
+					    .program = "conv_winograd",
+					    .defines = defines,
+					    .kernel = "winograd_weights",
+					    .global = { (size_t)p->panels, (size_t)divide_up(blocks, each) },
+					    .local = { 1, 1, 1 },
+					    .bytes = 4.0 * (double)(w->numel + u->numel),
+					    .args = { CLEF__TENSOR(w), CLEF__TENSOR(u), CLEF__INT(g->k),
+						      CLEF__INT(g->c), CLEF__INT(turned), CLEF__INT(each) },
+				    });
+}
+
+static clef_status transform_input(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *v)
+{
+	char defines[128];
+	int tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(v->dev)->compute_units, 1);
+	int parts = CLEF__MIN(divide_up(tasks, p->blocks), g->c), each = divide_up(g->c, parts);
+
+	write_defines(defines, sizeof(defines), p, (clef_activation){ CLEF_ACT_NONE });
+	return clef__launch(v->dev,
+			    &(clef__launch_opts){
+				    .program = "conv_winograd",
+				    .defines = defines,
+				    .kernel = "winograd_input",
+				    .global = { (size_t)p->blocks, (size_t)divide_up(g->c, each) },
+				    .local = { 1, 1, 1 },
+				    .bytes = 4.0 * ((double)x->numel + (double)v->numel),
+				    .args = { CLEF__TENSOR(x), CLEF__TENSOR(v), CLEF__INT(g->n), clef__conv_size(g),
+					      clef__conv_step(g), CLEF__INT(each), CLEF__LOCAL(p->stage_bytes) },
+			    });
+}
+
+static clef_status multiply(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *u,
+			    const clef__conv_epilogue *e, float beta, const clef_tensor *y)
+{
+	char defines[1024];
+	const clef_tensor *b = e->bias ? e->bias : u;
+
+	write_defines(defines, sizeof(defines), p, e->activation);
+	return clef__launch(
+		y->dev,
+		&(clef__launch_opts){
+			.program = "conv_winograd",
+			.defines = defines,
+			.kernel = "winograd",
+			.global = { (size_t)p->blocks, (size_t)divide_up(p->panels, p->panels_each) },
+			.local = { 1, 1, 1 },
+			.bytes = 4.0 * ((double)x->numel + (double)u->numel + (double)y->numel),
+			.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c,
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(u), CLEF__TENSOR(b), CLEF__INT(e->bias != NULL),
+				  CLEF__TENSOR(y), CLEF__FLOAT(beta), CLEF__FLOAT(e->activation.p),
+				  CLEF__FLOAT(e->activation.q), CLEF__INT(g->n), clef__conv_size(g), clef__conv_step(g),
+				  CLEF__INT(p->panels_each), CLEF__INT(p->block), CLEF__LOCAL(p->m_bytes),
+				  CLEF__LOCAL(p->global_v ? sizeof(float) : sizeof(float) * p->v_floats),
+				  CLEF__LOCAL(p->global_v ? sizeof(float) : p->stage_bytes) },
+		});
+}
+
+static clef_status run(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
+		       bool turned, const clef__conv_epilogue *given, float beta, const clef_tensor *y)
+{
+	static const clef__conv_epilogue none;
+	const clef__conv_epilogue *e = given ? given : &none;
+	clef_tensor *u, *v = NULL;
+	clef_status status = CLEF_OK;
+	plan p;
+
+	make_plan(y->dev, g, &p);
+	u = clef__scratch(n, CLEF_FLOAT32,
+			  CLEF_SHAPE(POINTS, (int64_t)point_stride((size_t)p.panels * (size_t)p.mr *
+								   (size_t)divide_up(g->c, VECTOR) * VECTOR)));
+	if (!u)
+		return clef_error_status();
+	if (p.global_v) {
+		v = clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(p.blocks, (int64_t)p.v_floats));
+		status = v ? transform_input(&p, g, x, v) : clef_error_status();
+	}
+	if (!status)
+		status = transform_weights(&p, g, w, turned, u);
+	if (!status)
+		status = multiply(&p, g, v ? v : x, u, e, beta, y);
+	clef__scratch_free(v);
+	clef__scratch_free(u);
+	return status;
+}
+
+static clef_status forward(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
+			   const clef__conv_epilogue *e, float beta, const clef_tensor *y)
+{
+	return run(n, g, x, w, false, e, beta, y);
+}
+
+static clef_status backward_data(const clef__node *n, const clef__conv *g, const clef_tensor *y, const clef_tensor *w,
+				 const clef__conv_epilogue *e, float beta, const clef_tensor *x)
+{
+	const clef__conv t = transposed(g);
+
+	return run(n, &t, y, w, true, e, beta, x);
+}
+
+const clef__conv_impl clef__conv_winograd = { "winograd", fits, pays, forward, backward_data, NULL };
