@@ -1,28 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pooling by the mean: forward a work-item is a window, backward an element of x. */
-#include "pool.clh"
-
-/* The size of window o with its padding, without what rounding up adds behind it. */
-static float padded_size(int o, int in, int out, int kernel_size, int stride, int pad, int dilation)
-{
-	const int first = o * stride - pad;
-
-	return (float)(min(first + kernel_size, in + pad) - first);
-}
-
-/* What the sum of a window is divided by. */
-static float divisor_of(int row, int column, int8 image, int8 window, int exclude_pad, int divisor)
-{
-#ifndef ADAPTIVE
-	if (divisor)
-		return (float)divisor;
-	if (!exclude_pad)
-		return ROWS(padded_size, row) * COLUMNS(padded_size, column);
-#endif
-	const span rows = ROWS(window_elements, row), columns = COLUMNS(window_elements, column);
-
-	return (float)(rows.end - rows.first) * (float)(columns.end - columns.first);
-}
+#include "avg_pool.clh"
 
 __kernel void avg_pool(__global const float *x, ulong x_offset, __global float *y, ulong y_offset, int8 image,
                        int8 window, int exclude_pad, int divisor, int n)

@@ -9,6 +9,7 @@
  *
  * The activation has the parameters p and q. Backward, each kernel that reads dy goes through it on the way.
  */
+#define ACTIVATION_16
 #include "activation.clh"
 #include "divide.clh"
 
@@ -50,15 +51,6 @@ __kernel void norm_forward(__global const float *x, ulong x_offset, __global con
 
 /* ---- gradients; xhat is x normalized, dz the gradient to what is activated ---- */
 
-static float16 gradient16(__global const float *y, __global const float *dy, float p, float q)
-{
-	float dz[16];
-
-	for (int i = 0; i < 16; i++)
-		dz[i] = activation_gradient(y[i], dy[i], p, q);
-	return vload16(0, dz);
-}
-
 /* The sums of dz and of dz xhat over neighbours. */
 static float2 run_sums(__global const float *x, __global const float *y, __global const float *dy, int n, float4 s,
                        float p, float q)
@@ -68,7 +60,7 @@ static float2 run_sums(__global const float *x, __global const float *y, __globa
 	int i = 0;
 
 	for (; i + 16 <= n; i += 16) {
-		const float16 d = gradient16(y + i, dy + i, p, q);
+		const float16 d = activation_gradient16(vload16(0, y + i), vload16(0, dy + i), p, q);
 
 		sums += d;
 		products += d * (vload16(0, x + i) - s.x - s.y);

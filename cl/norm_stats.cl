@@ -7,6 +7,8 @@
  * squares about that, in two passes over data that the first one brought into the cache; chunks are put together by
  * the formula of Chan, Golub and LeVeque (1983).
  */
+#include "norm.clh"
+
 /* Elements t of a group, from <= t < to, as runs: BODY sees `run_x`, `run_n` elements that lie `step` apart. */
 #define FOR_RUNS(x, BODY)                                                                                              \
 	for (int t = from; t < to;) {                                                                                  \
@@ -48,13 +50,6 @@ static float2 run_moments(__global const float *x, int n, int step, float mean)
 		s += (float2)(d, d * d);
 	}
 	return s + (float2)(sum16(sums), sum16(squares));
-}
-
-/* A variance that rounding made negative is 0; one that is NaN stays so. */
-static float4 make_statistics(float mean, float rest, float var, float eps)
-{
-	var = var < 0.0f ? 0.0f : var;
-	return (float4)(mean, isinf(mean) ? 0.0f : rest, 1.0f / sqrt(var + eps), var);
 }
 
 /* A work-item is a chunk of a group. part [chunks][groups][3]: mean, rest of the mean, squares; if there is only one
@@ -119,11 +114,6 @@ __kernel void norm_given(__global const float *mean, ulong mean_offset, __global
 	const float v = var[var_offset + g];
 
 	vstore4((float4)(mean[mean_offset + g], 0.0f, 1.0f / sqrt(v + eps), v), g, stats + stats_offset);
-}
-
-static void mix(__global float *running, float momentum, float batch)
-{
-	*running = momentum == 1.0f ? batch : (1.0f - momentum) * *running + momentum * batch;
 }
 
 __kernel void norm_running(__global const float *stats, ulong stats_offset, __global float *mean, ulong mean_offset,

@@ -51,6 +51,7 @@
 	X(conv_cpu) \
 	X(conv_weights) \
 	X(norm) \
+	X(norm_channels) \
 	X(norm_edges) \
 	X(local_response_norm) \
 	X(fusion) \

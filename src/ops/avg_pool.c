@@ -44,6 +44,28 @@ clef_status clef__avg_pool_forward(const clef__node *n)
 			});
 }
 
+static clef_status backward_rows(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	const clef__pool *p = n->opts;
+	const clef_tensor *x = n->x[0];
+	const clef__pool_blocks b = clef__pool_cut(p->in[0], p->in[1]);
+	int items = (int)(x->numel / ((int64_t)p->in[0] * p->in[1])) * b.count;
+
+	return clef__launch(
+		x->dev,
+		&(clef__launch_opts){
+			.program = "avg_pool_cpu",
+			.defines = clef__pool_defines(p),
+			.kernel = "avg_pool_backward",
+			.global = { (size_t)items },
+			.long_items = true,
+			.bytes = (dx->beta != 0 ? 8.0 : 4.0) * (double)x->numel + 4.0 * (double)dy->numel,
+			.args = { CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx), CLEF__FLOAT(dx->beta), clef__pool_image(p),
+				  clef__pool_window(p), CLEF__INT(p->exclude_pad), CLEF__INT(p->divisor),
+				  CLEF__INT(b.rows), CLEF__INT(b.count), CLEF__INT(items) },
+		});
+}
+
 clef_status clef__avg_pool_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef__pool *p = n->opts;
@@ -51,6 +73,8 @@ clef_status clef__avg_pool_backward(const clef__node *n, const clef_tensor *dy, 
 
 	if (!dx->dx)
 		return CLEF_OK;
+	if (clef__pool_by_rows(x))
+		return backward_rows(n, dy, dx);
 	return clef__launch(x->dev,
 			    &(clef__launch_opts){
 				    .program = "avg_pool",

@@ -106,6 +106,12 @@ static clef_status forward(const clef__node *n)
 
 	if (n->y->numel == 0)
 		return CLEF_OK;
+	if (clef__norm_by_channels(n->y->dev, &v)) {
+		bool move = !opts->keep_running;
+
+		return clef__norm_train(n, &v, move ? n->x[running(n)] : NULL, move ? n->x[running(n) + 1] : NULL,
+					opts->momentum);
+	}
 	if (opts->training) {
 		status = clef__norm_moments(n, &v);
 		if (!status && !opts->keep_running)
@@ -120,6 +126,8 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 {
 	const clef__norm v = view(n);
 
+	if (n->x[0]->numel && clef__norm_by_channels(n->y->dev, &v))
+		return clef__norm_train_backward(n, &v, dy, dx, dx + 1, dx + 2);
 	return clef__norm_backward(n, &v, dy, dx, dx + 1, dx + 2);
 }
 

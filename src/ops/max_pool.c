@@ -2,7 +2,7 @@
 /*
  * Pooling by the largest element. Forward keeps where each one was found; in backward each element of x looks for
  * itself in the windows that cover it, in their order, so overlapping windows need no atomics and sums are the same in
- * every run.
+ * every run. On a CPU a work-item does the same for whole rows.
  */
 #include "pool_internal.h"
 
@@ -14,11 +14,34 @@ clef_status clef__max_pool_infer(clef__node *n, clef_shape *shape, clef_dtype *d
 	return status ? status : clef__save(n, 0, CLEF_INT32, *shape);
 }
 
+static clef_status forward_rows(const clef__node *n)
+{
+	const clef__pool *p = n->opts;
+	const clef_tensor *x = n->x[0], *y = n->y;
+	const clef__pool_blocks b = clef__pool_cut(p->out[0], p->out[1]);
+	int items = (int)(y->numel / ((int64_t)p->out[0] * p->out[1])) * b.count;
+
+	return clef__launch(x->dev, &(clef__launch_opts){
+					    .program = "max_pool_cpu",
+					    .defines = clef__pool_defines(p),
+					    .kernel = "max_pool",
+					    .label = n->op->name,
+					    .global = { (size_t)items },
+					    .long_items = true,
+					    .bytes = 4.0 * (double)x->numel + 8.0 * (double)y->numel,
+					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(y),
+						      clef__pool_image(p), clef__pool_window(p), CLEF__INT(b.rows),
+						      CLEF__INT(b.count), CLEF__INT(items) },
+				    });
+}
+
 clef_status clef__max_pool_forward(const clef__node *n)
 {
 	const clef__pool *p = n->opts;
 	const clef_tensor *x = n->x[0], *y = n->y;
 
+	if (clef__pool_by_rows(x))
+		return forward_rows(n);
 	return clef__launch(x->dev, &(clef__launch_opts){
 					    .program = "max_pool",
 					    .defines = clef__pool_defines(p),
@@ -31,6 +54,27 @@ clef_status clef__max_pool_forward(const clef__node *n)
 				    });
 }
 
+static clef_status backward_rows(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	const clef__pool *p = n->opts;
+	const clef_tensor *x = n->x[0];
+	const clef__pool_blocks b = clef__pool_cut(p->in[0], p->in[1]);
+	int items = (int)(x->numel / ((int64_t)p->in[0] * p->in[1])) * b.count;
+
+	return clef__launch(x->dev,
+			    &(clef__launch_opts){
+				    .program = "max_pool_cpu",
+				    .defines = clef__pool_defines(p),
+				    .kernel = "max_pool_backward",
+				    .global = { (size_t)items },
+				    .long_items = true,
+				    .bytes = (dx->beta != 0 ? 8.0 : 4.0) * (double)x->numel + 8.0 * (double)dy->numel,
+				    .args = { CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx),
+					      CLEF__FLOAT(dx->beta), clef__pool_image(p), clef__pool_window(p),
+					      CLEF__INT(b.rows), CLEF__INT(b.count), CLEF__INT(items) },
+			    });
+}
+
 clef_status clef__max_pool_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef__pool *p = n->opts;
@@ -38,6 +82,8 @@ clef_status clef__max_pool_backward(const clef__node *n, const clef_tensor *dy, 
 
 	if (!dx->dx)
 		return CLEF_OK;
+	if (clef__pool_by_rows(x))
+		return backward_rows(n, dy, dx);
 	return clef__launch(x->dev,
 			    &(clef__launch_opts){
 				    .program = "max_pool",

@@ -39,4 +39,16 @@ clef_status clef__norm_forward(const clef__node *n, const clef__norm *v);
 clef_status clef__norm_backward(const clef__node *n, const clef__norm *v, const clef_tensor *dy, const clef__grad *dx,
 				const clef__grad *dw, const clef__grad *db);
 
+/* ---- by the batch, on a CPU: a work-item is a channel, and statistics and result are one kernel ---- */
+
+/* Whether x goes that way: neighbours in each channel, and enough channels for all cores. */
+bool clef__norm_by_channels(const clef_device *dev, const clef__norm *v);
+
+/* Enqueues the statistics of x and y, and moves the running ones; NULL: there are none to move. */
+clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const clef_tensor *running_mean,
+			     const clef_tensor *running_var, float momentum);
+
+clef_status clef__norm_train_backward(const clef__node *n, const clef__norm *v, const clef_tensor *dy,
+				      const clef__grad *dx, const clef__grad *dw, const clef__grad *db);
+
 #endif

@@ -30,6 +30,17 @@ clef_status clef__pool_infer(clef__node *n, clef_shape *shape);
 clef__arg clef__pool_image(const clef__pool *p);
 clef__arg clef__pool_window(const clef__pool *p);
 
+/* For the kernels of CPUs, of which a work-item is a block of neighbouring rows in an image of `height` rows of `width`
+ * elements: how many rows, and how many blocks an image has. */
+typedef struct clef__pool_blocks {
+	int rows, count;
+} clef__pool_blocks;
+
+clef__pool_blocks clef__pool_cut(int height, int width);
+
+/* Whether those are the ones to take. */
+bool clef__pool_by_rows(const clef_tensor *x);
+
 /* The defines of its programs. */
 const char *clef__pool_defines(const clef__pool *p);
 

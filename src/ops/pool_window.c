@@ -5,6 +5,8 @@
  */
 #include "pool_internal.h"
 
+#define BLOCK 4096 /* elements, which the first-level cache holds */
+
 clef__pool clef__pool_windows(bool flat, const int kernel[2], const int stride[2], const int pad[2],
 			      const int dilation[2], bool ceil_mode)
 {
@@ -123,6 +125,18 @@ clef__arg clef__pool_window(const clef__pool *p)
 	return (clef__arg){ .kind = CLEF__ARG_INT8,
 			    .value.i8 = { p->kernel[0], p->kernel[1], p->stride[0], p->stride[1], p->pad[0], p->pad[1],
 					  p->dilation[0], p->dilation[1] } };
+}
+
+clef__pool_blocks clef__pool_cut(int height, int width)
+{
+	int rows = CLEF__MAX(1, CLEF__MIN(height, BLOCK / width));
+
+	return (clef__pool_blocks){ rows, (height + rows - 1) / rows };
+}
+
+bool clef__pool_by_rows(const clef_tensor *x)
+{
+	return clef_device_get_info(x->dev)->kind == CLEF_DEVICE_CPU;
 }
 
 const char *clef__pool_defines(const clef__pool *p)

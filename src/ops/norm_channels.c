@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Normalization by the batch on CPUs. Two kernels one after the other read a large x twice from memory; a core that
+ * does all of a channel finds it in its cache the second time, and writes the gradients to w and b in passing. With
+ * few channels there would be idle cores, and a channel of single elements is a column of a matrix: those are left to
+ * normalize.c.
+ */
+#include "norm_internal.h"
+
+#define LEAST_INNER    256
+#define ITEMS_PER_CORE 4
+
+bool clef__norm_by_channels(const clef_device *dev, const clef__norm *v)
+{
+	const clef_device_info *info = clef_device_get_info(dev);
+
+	return info->kind == CLEF_DEVICE_CPU && v->per_group == 0 && !v->given && v->inner >= LEAST_INNER &&
+	       v->channels >= ITEMS_PER_CORE * (int)info->compute_units;
+}
+
+clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const clef_tensor *running_mean,
+			     const clef_tensor *running_var, float momentum)
+{
+	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *b = v->b ? v->b : x;
+	const clef_tensor *stats = n->saved[0];
+
+	return clef__launch(
+		x->dev,
+		&(clef__launch_opts){
+			.program = "norm_cpu",
+			.defines = clef__activation_defines(v->activation),
+			.kernel = "norm_train",
+			.label = n->op->name,
+			.global = { (size_t)v->channels },
+			.long_items = true,
+			.bytes = 8.0 * (double)x->numel,
+			.flops = 10.0 * (double)x->numel,
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(stats), CLEF__TENSOR(w), CLEF__TENSOR(b),
+				  CLEF__TENSOR(running_mean ? running_mean : stats),
+				  CLEF__TENSOR(running_var ? running_var : stats), CLEF__TENSOR(n->y),
+				  CLEF__INT(v->outer), CLEF__INT(v->channels), CLEF__INT(v->inner),
+				  CLEF__INT(v->w != NULL), CLEF__INT(running_mean != NULL), CLEF__FLOAT(momentum),
+				  CLEF__FLOAT(v->eps), CLEF__FLOAT(v->activation.p), CLEF__FLOAT(v->activation.q) },
+		});
+}
+
+clef_status clef__norm_train_backward(const clef__node *n, const clef__norm *v, const clef_tensor *dy,
+				      const clef__grad *dx, const clef__grad *dw, const clef__grad *db)
+{
+	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *stats = n->saved[0];
+	const clef__grad none = { 0 }, *to_w = v->w ? dw : &none, *to_b = v->b ? db : &none;
+	const int want = (dx->dx ? 1 : 0) + (to_w->dx ? 2 : 0) + (to_b->dx ? 4 : 0);
+	const double bytes = dx->dx ? (dx->beta != 0 ? 16.0 : 12.0) : 8.0;
+
+	if (!want)
+		return CLEF_OK;
+	return clef__launch(
+		x->dev,
+		&(clef__launch_opts){
+			.program = "norm_cpu",
+			.defines = clef__activation_defines(v->activation),
+			.kernel = "norm_train_backward",
+			.label = "batch_norm backward",
+			.global = { (size_t)v->channels },
+			.long_items = true,
+			.bytes = (bytes + (v->activation.kind ? 4.0 : 0)) * (double)x->numel,
+			.flops = 12.0 * (double)x->numel,
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->y), CLEF__TENSOR(dy), CLEF__TENSOR(stats),
+				  CLEF__TENSOR(w), CLEF__TENSOR(dx->dx ? dx->dx : stats),
+				  CLEF__TENSOR(to_w->dx ? to_w->dx : stats), CLEF__TENSOR(to_b->dx ? to_b->dx : stats),
+				  CLEF__INT(v->outer), CLEF__INT(v->channels), CLEF__INT(v->inner),
+				  CLEF__INT(v->w != NULL), CLEF__INT(want), CLEF__FLOAT(dx->beta),
+				  CLEF__FLOAT(to_w->beta), CLEF__FLOAT(to_b->beta), CLEF__FLOAT(v->activation.p),
+				  CLEF__FLOAT(v->activation.q) },
+		});
+}
