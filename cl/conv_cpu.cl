@@ -12,10 +12,11 @@
  *   wide rows     as they are, columns of the phases of the stride apart; a vector is a part of one row
  *   narrow rows   once for each column of the window, without padding at the side, so that a vector runs over rows
  *
- * Weights are packed as [group][block of channels][phase][panel][1 + channels * taps][MR]; what comes first is the bias.
+ * Weights are packed, by conv_cpu_pack.cl, as [group][block of channels][phase][panel][1 + channels * taps][MR]; what
+ * comes first is the bias.
  */
 #include "activation.clh"
-#include "vector.clh"
+#include "conv_cpu.clh"
 
 #if MR == 13
 #define EACH(OP) ROW(OP, 0) ROW(OP, 1) ROW(OP, 2) ROW(OP, 3) ROW(OP, 4) ROW(OP, 5) ROW(OP, 6) ROW(OP, 7) ROW(OP, 8)     \
@@ -47,117 +48,6 @@
 #define ALONG(OP, r) OP(r, 0) OP(r, 1) OP(r, 2) OP(r, 3) OP(r, 4) OP(r, 5)
 #endif
 #define ROW(OP, r) ALONG(OP, r)
-
-/* Twin of the struct in conv_cpu.c. */
-typedef struct shape {
-	/* x [n][groups][c][h][w], y [n][groups][m][yh][yw] */
-	int n, groups, c, h, w, m, yh, yw;
-	/* The window; pixels of y for one of x and the other way round */
-	int r, s, phases_h, phases_w, stride_h, stride_w, dilation_h, dilation_w;
-	/* Of the window from the phase that sees the most; where the copy begins, and copies of a row with the step
-	 * from one to the next, in columns */
-	int pad_top, pad_left, first_h, first_w, copies, copy_step, narrow, splits;
-	/* A block: rows (of a phase), images, channels; the copy's rows, columns and planes; panels, in all and each */
-	int rows, images, channels, copy_rows, copy_columns, plane, panels, panels_each;
-} shape;
-
-static shape unpack(int8 size, int8 window, int8 copy, int8 block)
-{
-	const shape t = { size.s0,   size.s1,   size.s2,   size.s3,   size.s4,   size.s5,   size.s6,   size.s7,
-		          window.s0, window.s1, window.s2, window.s3, window.s4, window.s5, window.s6, window.s7,
-		          copy.s0,   copy.s1,   copy.s2,   copy.s3,   copy.s4,   copy.s5,   copy.s6,   copy.s7,
-		          block.s0,  block.s1,  block.s2,  block.s3,  block.s4,  block.s5,  block.s6,  block.s7 };
-
-	return t;
-}
-
-/* ---- taps, in one direction ---- */
-
-/* The last tap of a phase is the first of the window that leads to a pixel of x; from it they go down by `phases`. */
-static int last_tap(int phase, int phases, int pad)
-{
-	return phases == 1 ? 0 : (phase + pad) % phases;
-}
-
-static int count_taps(int phase, int phases, int pad, int size)
-{
-	const int last = last_tap(phase, phases, pad);
-
-	return last < size ? (size - last + phases - 1) / phases : 0;
-}
-
-/* Where the first tap of a phase sees its first pixel. */
-static int first_pixel(int phase, int phases, int pad, int size, int dilation)
-{
-	return (phase + pad - last_tap(phase, phases, pad)) / phases -
-	       (count_taps(phase, phases, pad, size) - 1) * dilation;
-}
-
-/* ---- packing the weights ---- */
-
-/* Transposes `rows` rows of `depth`, `step` apart. Vectors are stored in an order in which they may overlap, but not
- * beyond the end. */
-static void pack_rows(__global const float *w, int step, int rows, int depth, __global float *packed)
-{
-	int l = 0;
-
-	for (; (depth - l - VECTOR) * MR >= VECTOR - MR; l += VECTOR, w += VECTOR) {
-		float16 y0, y1, y2, y3, y4, y5, y6, y7, y8, y9, y10, y11, y12, y13, y14, y15;
-#define READ_ROW(i) float16 x##i = i < rows ? LOAD_GLOBAL(w + (size_t)i * step) : (float16)(0.0f);
-		EACH_OF_16(READ_ROW)
-		TRANSPOSE
-#define WRITE_ROW(i)                                                                                                   \
-	STORE_GLOBAL(packed, x##i);                                                                                    \
-	packed += MR;
-		EACH_OF_16(WRITE_ROW)
-	}
-	for (; l < depth; l++, w++, packed += MR)
-		for (int k = 0; k < MR; k++)
-			packed[k] = k < rows ? w[(size_t)k * step] : 0.0f;
-}
-
-/* A work-item packs one panel of one phase. w has the element of (channel of y, channel of x, r, s), in its group, at
- * m * step_m + c * step_c + r * s_size + s; where it is turned, from the end of both. */
-__kernel void conv_cpu_pack(__global const float *w, ulong w_offset, ulong group_step, int step_m, int step_c,
-                            int turned, __global const float *bias, ulong bias_offset, int has_bias,
-                            __global float *packed, ulong packed_offset, int8 size, int8 window, int8 copy,
-                            int8 block, int items)
-{
-	GLOBAL_ID(id, items);
-	const shape t = unpack(size, window, copy, block);
-	const int phases = t.phases_h * t.phases_w, blocks = max((t.c + t.channels - 1) / t.channels, 1);
-	const int p = id % t.panels, f = id / t.panels % phases, cb = id / t.panels / phases % blocks;
-	const int group = id / t.panels / phases / blocks, a = f / t.phases_w, b = f % t.phases_w;
-	const int c0 = cb * t.channels, channels = min(t.channels, t.c - c0), m0 = p * MR, rows = min(MR, t.m - m0);
-	const int r1 = last_tap(a, t.phases_h, t.pad_top), s1 = last_tap(b, t.phases_w, t.pad_left);
-	const int taps_h = count_taps(a, t.phases_h, t.pad_top, t.r);
-	const int taps_w = count_taps(b, t.phases_w, t.pad_left, t.s);
-	size_t before = (size_t)group * (phases * blocks + t.c * t.r * t.s) + (size_t)cb * phases +
-	                (size_t)c0 * t.r * t.s + f;
-
-	for (int i = 0; i < f; i++)
-		before += (size_t)channels * count_taps(i / t.phases_w, t.phases_h, t.pad_top, t.r) *
-		          count_taps(i % t.phases_w, t.phases_w, t.pad_left, t.s);
-	packed += packed_offset + (before * t.panels + (size_t)p * (1 + channels * taps_h * taps_w)) * MR;
-	w += w_offset + group * group_step + (size_t)m0 * step_m + (size_t)c0 * step_c;
-	for (int i = 0; i < MR; i++)
-		packed[i] = has_bias && cb == 0 && i < rows ? bias[bias_offset + group * t.m + m0 + i] : 0.0f;
-	packed += MR;
-	if (turned) {
-		pack_rows(w, step_m, rows, channels * taps_h * taps_w, packed);
-		return;
-	}
-	for (int c = 0; c < channels; c++, w += step_c)
-		for (int i = taps_h - 1; i >= 0; i--)
-			for (int j = taps_w - 1; j >= 0; j--, packed += MR) {
-				__global const float *from = w + (r1 + i * t.phases_h) * t.s + s1 + j * t.phases_w;
-
-				for (int k = 0; k < rows; k++)
-					packed[k] = from[k * step_m];
-				for (int k = rows; k < MR; k++)
-					packed[k] = 0.0f;
-			}
-}
 
 /* ---- the copy ---- */
 

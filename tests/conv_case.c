@@ -199,8 +199,7 @@ double conv_tolerance(const char *impl)
 	return strcmp(impl, "winograd") == 0 ? 2e-4 : 0;
 }
 
-/* Whether the implementation does the case: it may refuse, but in this way only. */
-static bool does(clef_shape xs, clef_shape ws, const conv_case *c)
+bool conv_case_does(clef_shape xs, clef_shape ws, const conv_case *c)
 {
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
 	clef_tensor *x = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, xs));
@@ -242,7 +241,7 @@ static void run_with(const char *impl, clef_shape x, clef_shape w, const conv_ca
 void conv_case_run_by(int i, clef_shape x, clef_shape w, const conv_case *c)
 {
 	ck_assert(setenv("CLEF_CONV", conv_impls[i], 1) == 0);
-	if (does(x, w, c)) {
+	if (conv_case_does(x, w, c)) {
 		conv_runs[i]++;
 		run_with(conv_impls[i], x, w, c, true);
 		if (!test_small())

@@ -31,6 +31,9 @@ extern int conv_runs[CONV_IMPLS];
  * them, are not, and their error is one of the products, of which the sum may be a small part. */
 double conv_tolerance(const char *impl);
 
+/* Whether the implementation that $CLEF_CONV names does the case: it may refuse, but in one way only. */
+bool conv_case_does(clef_shape x, clef_shape w, const conv_case *c);
+
 /* Runs the case by every implementation that does it, with whole numbers and with real ones. */
 void conv_case_run_by(int impl, clef_shape x, clef_shape w, const conv_case *c); /* one of them */
 void conv_case_run(clef_shape x, clef_shape w, const conv_case *c);

@@ -41,7 +41,9 @@ START_TEST(winograd)
 	run(CLEF_SHAPE(1, 2, 9, 20), CLEF_SHAPE(3, 2, 3, 3), (clef_conv2d_opts){ 0 });
 	/* More channels than local memory has room for. */
 	conv_case_run_by(2, CLEF_SHAPE(3, 230, 5, 5), CLEF_SHAPE(14, 230, 3, 3), &(conv_case){ .o = pad });
-	ck_assert_int_eq(conv_runs[2] - before, CLEF_COUNT(widths) + CLEF_COUNT(outputs) + CLEF_COUNT(channels) + 7);
+	if (clef_device_get_info(test_device)->kind == CLEF_DEVICE_CPU)
+		ck_assert_int_eq(conv_runs[2] - before,
+				 CLEF_COUNT(widths) + CLEF_COUNT(outputs) + CLEF_COUNT(channels) + 7);
 }
 END_TEST
 

@@ -23,8 +23,12 @@ static void reference_to_itself(const ref_array *x, const void *opts, ref_array 
 
 START_TEST(one_tensor_for_both)
 {
+	const conv_case same = { .o = { .pad = 1 } };
+
 	for (int i = 0; i < CONV_IMPLS; i++) {
 		ck_assert(setenv("CLEF_CONV", conv_impls[i], 1) == 0);
+		if (!conv_case_does(CLEF_SHAPE(2, 2, 3, 3), CLEF_SHAPE(2, 2, 3, 3), &same))
+			continue;
 		op_case_run(&(op_case){ .name = "conv2d of x with x",
 					.apply = apply_to_itself,
 					.reference = reference_to_itself,
@@ -96,6 +100,7 @@ END_TEST
 START_TEST(nan_travels)
 {
 	float v[1 * 1 * 5 * 21], got[5 * 21];
+	const conv_case same = { .o = { .pad = 1 } };
 	clef_array array = { CLEF_FLOAT32, CLEF_SHAPE(1, 1, 5, 21), v };
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
 	clef_tensor *w = filled(CLEF_SHAPE(1, 1, 3, 3), 1), *x, *y;
@@ -106,10 +111,12 @@ START_TEST(nan_travels)
 		double tolerance = conv_tolerance(conv_impls[i]);
 
 		ck_assert(setenv("CLEF_CONV", conv_impls[i], 1) == 0);
+		if (!conv_case_does(array.shape, clef_tensor_shape(w), &same))
+			continue;
 		ck_ok(clef_tape_begin(tape));
 		x = ck_new(clef_input(tape, &array));
 		ck_ok(clef_requires_grad(x, true));
-		y = ck_new(clef_conv2d_no_bias(x, w, &(clef_conv2d_opts){ .pad = 1 }));
+		y = ck_new(clef_conv2d_no_bias(x, w, &same.o));
 		ck_ok(clef_read(y, got, sizeof(got)));
 		for (int p = 0; p < CLEF_COUNT(got); p++) {
 			int row = p / 21, column = p % 21;

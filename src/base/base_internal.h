@@ -19,6 +19,12 @@
 #define CLEF__MIN(a, b) ((a) < (b) ? (a) : (b))
 #define CLEF__MAX(a, b) ((a) > (b) ? (a) : (b))
 
+/* a / b, rounded up; a not negative, b positive. */
+static inline int clef__divide_up(int a, int b)
+{
+	return (a + b - 1) / b;
+}
+
 /* The text of a shape, for messages: a temporary that lives as long as the enclosing block. */
 #define CLEF__SHAPE_TEXT(shape) clef_shape_text((shape), (char[CLEF__SHAPE_TEXT_SIZE]){ 0 }, CLEF__SHAPE_TEXT_SIZE)
 #define CLEF__SHAPE_TEXT_SIZE   160

@@ -49,11 +49,6 @@ typedef struct plan {
 	size_t sums, table;
 } plan;
 
-static int divide_up(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 /* ---- the tile ---- */
 
 #define TILE(mr, nv, speed)                                                                                            \
@@ -75,7 +70,7 @@ static const tile *choose_tile(const clef_device *dev, int m)
 	double least = 0;
 
 	for (int i = 0; i < count; i++) {
-		double cost = divide_up(m, tiles[i].mr) * tiles[i].mr / tiles[i].speed;
+		double cost = clef__divide_up(m, tiles[i].mr) * tiles[i].mr / tiles[i].speed;
 
 		if (i == 0 || cost < least) {
 			best = &tiles[i];
@@ -97,7 +92,7 @@ static int count_taps(int phase, int phases, int pad, int size)
 {
 	int last = last_tap(phase, phases, pad);
 
-	return last < size ? divide_up(size - last, phases) : 0;
+	return last < size ? clef__divide_up(size - last, phases) : 0;
 }
 
 /* In one direction: the first pixel that any phase sees from its first one, and how far they reach from there. */
@@ -166,28 +161,28 @@ static size_t copy_size(const shape *t)
 static void set_copy(plan *p, int reach_h)
 {
 	shape *t = &p->t;
-	int columns = divide_up(t->yw, t->phases_w), row, vectors;
+	int columns = clef__divide_up(t->yw, t->phases_w), row, vectors;
 	bool together;
 
 	t->copy_rows = t->rows + reach_h / t->stride_h;
-	t->plane = divide_up(t->images * t->splits * t->copy_rows * t->copy_columns, VECTOR);
+	t->plane = clef__divide_up(t->images * t->splits * t->copy_rows * t->copy_columns, VECTOR);
 	t->plane = (t->plane | 1) * VECTOR;
-	row = t->narrow ? columns : divide_up(columns, VECTOR) * VECTOR;
+	row = t->narrow ? columns : clef__divide_up(columns, VECTOR) * VECTOR;
 	together = t->narrow && t->copy_rows == t->rows && t->splits == 1;
-	vectors =
-		together ? divide_up(t->images * t->rows * row, VECTOR) : t->images * divide_up(t->rows * row, VECTOR);
-	p->tiles = divide_up(vectors, p->tile->nv);
+	vectors = together ? clef__divide_up(t->images * t->rows * row, VECTOR)
+			   : t->images * clef__divide_up(t->rows * row, VECTOR);
+	p->tiles = clef__divide_up(vectors, p->tile->nv);
 	p->sums = (size_t)p->tile->mr * (size_t)p->tiles * (size_t)p->tile->nv * VECTOR * (size_t)t->phases_w + VECTOR;
 	p->table = (size_t)t->channels * (size_t)t->r * (size_t)t->s + 2 * (size_t)p->tiles * (size_t)p->tile->nv;
-	p->bands = divide_up(divide_up(t->yh, t->phases_h), t->rows);
-	p->blocks = divide_up(t->c, t->channels);
+	p->bands = clef__divide_up(clef__divide_up(t->yh, t->phases_h), t->rows);
+	p->blocks = clef__divide_up(t->c, t->channels);
 }
 
 /* How the copy is laid out: see the kernel. */
 static void choose_layout(plan *p, int reach_h, int reach_w)
 {
 	shape *t = &p->t;
-	int columns = divide_up(t->yw, t->phases_w), empty = divide_up(columns, VECTOR) * VECTOR - columns;
+	int columns = clef__divide_up(t->yw, t->phases_w), empty = clef__divide_up(columns, VECTOR) * VECTOR - columns;
 
 	t->splits = CLEF__MIN(t->stride_h, reach_h + 1);
 	t->narrow = reach_w == 0 || empty > columns / 16;
@@ -206,11 +201,11 @@ static void choose_layout(plan *p, int reach_h, int reach_w)
 static void choose_block(plan *p, int reach_h, int wanted)
 {
 	shape *t = &p->t;
-	int rows = divide_up(t->yh, t->phases_h), columns = divide_up(t->yw, t->phases_w);
+	int rows = clef__divide_up(t->yh, t->phases_h), columns = clef__divide_up(t->yw, t->phases_w);
 	int taps = CLEF__MAX(t->r * t->s / (t->phases_h * t->phases_w), 1);
-	int most = CLEF__MAX(PANEL_FLOATS / p->tile->mr / taps, 1), row = divide_up(columns, VECTOR) * VECTOR;
+	int most = CLEF__MAX(PANEL_FLOATS / p->tile->mr / taps, 1), row = clef__divide_up(columns, VECTOR) * VECTOR;
 
-	t->channels = divide_up(t->c, divide_up(t->c, most));
+	t->channels = clef__divide_up(t->c, clef__divide_up(t->c, most));
 	t->rows = CLEF__MAX(CLEF__MIN(rows, MAX_PIXELS / columns), 1);
 	t->images = t->rows < rows ? 1 : CLEF__MIN(MAX_PIXELS / (rows * row), t->n / wanted);
 	t->images = CLEF__MAX(t->images, 1);
@@ -219,23 +214,23 @@ static void choose_block(plan *p, int reach_h, int wanted)
 		t->images--;
 	while (t->rows > 1 && (copy_size(t) > COPY_FLOATS ||
 			       ((double)p->bands * t->n < wanted && t->rows * columns >= 2 * MIN_PIXELS))) {
-		t->rows = CLEF__MIN(divide_up(rows, p->bands + 1), t->rows - 1);
+		t->rows = CLEF__MIN(clef__divide_up(rows, p->bands + 1), t->rows - 1);
 		set_copy(p, reach_h);
 	}
 	for (; t->channels > 1 && copy_size(t) > COPY_FLOATS; set_copy(p, reach_h))
-		t->channels = divide_up(t->channels, 2);
+		t->channels = clef__divide_up(t->channels, 2);
 }
 
 /* Parts for the cores besides those of images. */
 static void choose_parts(plan *p, int wanted)
 {
 	shape *t = &p->t;
-	int tasks = CLEF__MIN(divide_up(t->n, t->images) * p->bands, wanted);
+	int tasks = CLEF__MIN(clef__divide_up(t->n, t->images) * p->bands, wanted);
 
-	p->groups_each = divide_up(t->groups, CLEF__MIN(divide_up(wanted, tasks), t->groups));
-	tasks = CLEF__MIN(tasks * divide_up(t->groups, p->groups_each), wanted);
-	t->panels = divide_up(t->m, p->tile->mr);
-	t->panels_each = divide_up(t->panels, CLEF__MIN(divide_up(wanted, tasks), t->panels));
+	p->groups_each = clef__divide_up(t->groups, CLEF__MIN(clef__divide_up(wanted, tasks), t->groups));
+	tasks = CLEF__MIN(tasks * clef__divide_up(t->groups, p->groups_each), wanted);
+	t->panels = clef__divide_up(t->m, p->tile->mr);
+	t->panels_each = clef__divide_up(t->panels, CLEF__MIN(clef__divide_up(wanted, tasks), t->panels));
 }
 
 /* False where it is not made for. */
@@ -290,7 +285,7 @@ static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way
 		return false;
 	if (g->k / g->groups < FEW_CHANNELS || g->c / g->groups < FEW_CHANNELS)
 		return flops(g) >= LITTLE_WORK;
-	pixels = p.t.images * p.t.rows * divide_up(p.t.yw, p.t.phases_w);
+	pixels = p.t.images * p.t.rows * clef__divide_up(p.t.yw, p.t.phases_w);
 	return 2 * pixels >= p.tiles * p.tile->nv * VECTOR;
 }
 
@@ -315,7 +310,7 @@ static clef_status pack(const clef__conv *g, bool backward, const plan *p, const
 	return clef__launch(
 		w->dev,
 		&(clef__launch_opts){
-			.program = "conv_cpu",
+			.program = "conv_cpu_pack",
 			.defines = p->tile->defines,
 			.kernel = "conv_cpu_pack",
 			.global = { (size_t)items },
@@ -358,9 +353,9 @@ static clef_status run(const clef__node *n, const clef__conv *g, bool backward, 
 				.defines = defines,
 				.kernel = "conv_cpu",
 				.label = backward ? "conv_cpu_backward" : "conv_cpu",
-				.global = { (size_t)divide_up(p.t.n, p.t.images) * (size_t)p.bands,
-					    (size_t)divide_up(p.t.panels, p.t.panels_each),
-					    (size_t)divide_up(p.t.groups, p.groups_each) },
+				.global = { (size_t)clef__divide_up(p.t.n, p.t.images) * (size_t)p.bands,
+					    (size_t)clef__divide_up(p.t.panels, p.t.panels_each),
+					    (size_t)clef__divide_up(p.t.groups, p.groups_each) },
 				.local = { 1, 1, 1 },
 				.bytes = 4.0 * (double)(x->numel + y->numel),
 				.flops = flops(g),

@@ -38,20 +38,15 @@ static bool wide(const clef_device *dev)
 	return clef_device_get_info(dev)->float_vector >= 16;
 }
 
-static int divide_up(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 static int round_up(int a, int b)
 {
-	return divide_up(a, b) * b;
+	return clef__divide_up(a, b) * b;
 }
 
 /* So many that parts are about equal, none larger than `most`. */
 static int even(int all, int most, int multiple)
 {
-	return CLEF__MIN(round_up(divide_up(all, divide_up(all, CLEF__MAX(most, 1))), multiple), all);
+	return CLEF__MIN(round_up(clef__divide_up(all, clef__divide_up(all, CLEF__MAX(most, 1))), multiple), all);
 }
 
 typedef struct blocking {
@@ -89,10 +84,10 @@ static void choose_pixels(const clef__conv *g, int pixels, blocking *b)
 	b->images = 1;
 	b->rows = g->oh;
 	if (plane > pixels)
-		b->rows = divide_up(g->oh, divide_up(plane, pixels));
+		b->rows = clef__divide_up(g->oh, clef__divide_up(plane, pixels));
 	else
-		b->images = CLEF__MIN(divide_up(pixels, plane), g->n);
-	b->units = divide_up(g->n, b->images) * divide_up(g->oh, b->rows);
+		b->images = CLEF__MIN(clef__divide_up(pixels, plane), g->n);
+	b->units = clef__divide_up(g->n, b->images) * clef__divide_up(g->oh, b->rows);
 	b->image = (size_t)line * (size_t)((b->rows - 1) * g->stride_h + (g->r - 1) * g->dilation_h + 1) + 2 * VECTOR;
 }
 
@@ -102,8 +97,8 @@ static void choose_chunks(const clef_device *dev, blocking *b)
 	int tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(dev)->compute_units, 1);
 	int blocks = b->c_blocks * b->k_blocks * b->group_blocks;
 
-	b->each = divide_up(b->units, CLEF__MAX(CLEF__MIN(divide_up(tasks, blocks), b->units), 1));
-	b->chunks = divide_up(b->units, b->each);
+	b->each = clef__divide_up(b->units, CLEF__MAX(CLEF__MIN(clef__divide_up(tasks, blocks), b->units), 1));
+	b->chunks = clef__divide_up(b->units, b->each);
 }
 
 static void choose_few(const clef_device *dev, const clef__conv *g, blocking *b)
@@ -116,10 +111,10 @@ static void choose_few(const clef_device *dev, const clef__conv *g, blocking *b)
 	b->c = g->c / g->groups;
 	b->c_blocks = 1;
 	b->k = even(outputs, FEW_SUMS / (b->row * VECTOR), 2);
-	b->k_blocks = divide_up(outputs, b->k);
-	b->groups = CLEF__MIN(FEW_SUMS / (b->row * VECTOR * b->k), divide_up(g->groups, tasks));
+	b->k_blocks = clef__divide_up(outputs, b->k);
+	b->groups = CLEF__MIN(FEW_SUMS / (b->row * VECTOR * b->k), clef__divide_up(g->groups, tasks));
 	b->groups = CLEF__MAX(b->groups, 1);
-	b->group_blocks = divide_up(g->groups, b->groups);
+	b->group_blocks = clef__divide_up(g->groups, b->groups);
 	b->part = (size_t)round_up(b->groups * b->k * b->row, VECTOR);
 	b->pixels = (size_t)(g->s * phase_rows(g, b) * b->images * g->ow) * (size_t)b->c + VECTOR;
 	b->sums = b->part * VECTOR;
@@ -136,8 +131,8 @@ static void choose_many(const clef_device *dev, const clef__conv *g, blocking *b
 	b->k = even(outputs, MAX_OUTPUTS, NR(dev));
 	b->c = CLEF__MIN(SUMS / (b->k * taps), (int)CLEF__MIN(room / each, (size_t)channels));
 	b->c = even(channels, b->c, 1);
-	b->c_blocks = divide_up(channels, b->c);
-	b->k_blocks = divide_up(outputs, b->k);
+	b->c_blocks = clef__divide_up(channels, b->c);
+	b->k_blocks = clef__divide_up(outputs, b->k);
 	b->groups = 1;
 	b->group_blocks = g->groups;
 	b->lines = (size_t)round_up(b->c * taps, MR(dev));
@@ -226,7 +221,8 @@ static clef_status multiply(const clef__conv *g, const blocking *b, const clef_t
 static clef_status add_up(const clef__conv *g, const blocking *b, const clef_tensor *parts, float beta, clef_tensor *w)
 {
 	int taps = g->r * g->s, channels = g->c / g->groups, outputs = g->k / g->groups;
-	int tiles = divide_up(b->c * taps, VECTOR) * b->c_blocks * divide_up(b->k, VECTOR) * b->k_blocks * g->groups;
+	int tiles = clef__divide_up(b->c * taps, VECTOR) * b->c_blocks * clef__divide_up(b->k, VECTOR) * b->k_blocks *
+		    g->groups;
 	int items = b->few ? (int)w->numel : tiles;
 	const int many[8] = { b->chunks, g->groups, channels, outputs, b->c, b->k, taps };
 	const int few[8] = { b->chunks, g->groups, outputs, channels * taps, b->groups, b->k, b->row };

@@ -18,11 +18,6 @@ static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way
 	return true;
 }
 
-static int divide_up(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 static double flops(const clef__conv *g)
 {
 	return 2.0 * g->n * g->k * g->oh * g->ow * (g->c / g->groups) * g->r * g->s;
@@ -37,7 +32,7 @@ static double bytes(const clef__conv *g)
 static clef_status forward(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
 			   const clef__conv_epilogue *given, float beta, const clef_tensor *y)
 {
-	int items = g->n * g->k * g->oh * divide_up(g->ow, clef__conv_span(y->dev));
+	int items = g->n * g->k * g->oh * clef__divide_up(g->ow, clef__conv_span(y->dev));
 	const clef__conv_epilogue e = given ? *given : (clef__conv_epilogue){ NULL };
 	const clef_tensor *b = e.bias ? e.bias : w;
 
@@ -60,7 +55,7 @@ static clef_status forward(const clef__node *n, const clef__conv *g, const clef_
 static clef_status backward_data(const clef__node *n, const clef__conv *g, const clef_tensor *y, const clef_tensor *w,
 				 const clef__conv_epilogue *given, float beta, const clef_tensor *x)
 {
-	int items = g->n * g->c * g->h * divide_up(g->w, clef__conv_span(x->dev));
+	int items = g->n * g->c * g->h * clef__divide_up(g->w, clef__conv_span(x->dev));
 	const clef__conv_epilogue e = given ? *given : (clef__conv_epilogue){ NULL };
 	const clef_tensor *b = e.bias ? e.bias : w;
 
@@ -87,13 +82,13 @@ static clef_status backward_weights(const clef__node *n, const clef__conv *g, co
 	int64_t wanted = CLEF__MAX(ENOUGH_ITEMS / CLEF__MAX(w->numel, 1), (int64_t)all_rows * g->ow / MANY_PIXELS);
 	int64_t most = INT32_MAX / CLEF__MAX(w->numel, 1);
 	int chunks = (int)CLEF__MAX(CLEF__MIN(CLEF__MIN(wanted, most), all_rows), 1);
-	int rows = CLEF__MAX(divide_up(all_rows, chunks), 1);
+	int rows = CLEF__MAX(clef__divide_up(all_rows, chunks), 1);
 	clef_tensor *part;
 	clef_status status;
 
 	if (w->numel == 0)
 		return CLEF_OK;
-	chunks = CLEF__MAX(divide_up(all_rows, rows), 1);
+	chunks = CLEF__MAX(clef__divide_up(all_rows, rows), 1);
 	part = clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(chunks, w->numel));
 	if (!part)
 		return clef_error_status();

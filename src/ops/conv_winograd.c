@@ -31,11 +31,6 @@ static size_t point_stride(size_t floats)
 	return (floats / VECTOR | 1) * VECTOR + 2 * VECTOR;
 }
 
-static int divide_up(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 /* The rows of a register tile: as many as the registers hold, and few that are padding. */
 static int choose_rows(const clef_device *dev, int outputs)
 {
@@ -46,10 +41,10 @@ static int choose_rows(const clef_device *dev, int outputs)
 
 static void set_tiles(plan *p, const clef__conv *g, int tiles)
 {
-	int pieces = g->n * divide_up(g->oh, 4) * divide_up(g->ow, 4 * p->piece);
+	int pieces = g->n * clef__divide_up(g->oh, 4) * clef__divide_up(g->ow, 4 * p->piece);
 
 	p->tiles = tiles;
-	p->blocks = divide_up(pieces, tiles / p->piece);
+	p->blocks = clef__divide_up(pieces, tiles / p->piece);
 	p->stage_bytes = sizeof(float) * (size_t)(tiles / p->piece) * 6 * (size_t)(4 * p->piece + 4);
 	p->v_floats = POINTS * point_stride((size_t)g->c * (size_t)tiles);
 	p->m_bytes = sizeof(float) * (size_t)p->mr * POINTS * (size_t)tiles;
@@ -60,10 +55,10 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 {
 	const clef_device_info *info = clef_device_get_info(dev);
 	size_t local = (size_t)CLEF__MIN(info->local_memory, (uint64_t)1 << 30), rest;
-	int tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1), columns = divide_up(g->ow, 4);
+	int tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1), columns = clef__divide_up(g->ow, 4);
 
 	*p = (plan){ .piece = columns >= 3 ? 4 : columns, .mr = choose_rows(dev, g->k) };
-	p->panels = divide_up(g->k, p->mr);
+	p->panels = clef__divide_up(g->k, p->mr);
 	set_tiles(p, g, 32);
 	if (local < p->stage_bytes + sizeof(float) * p->v_floats + p->m_bytes) {
 		p->global_v = true;
@@ -72,7 +67,7 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 	if (local < p->stage_bytes + p->m_bytes)
 		return false;
 	rest = local - p->stage_bytes - (p->global_v ? 0 : sizeof(float) * p->v_floats);
-	p->panels_each = divide_up(p->panels, CLEF__MIN(divide_up(tasks, p->blocks), p->panels));
+	p->panels_each = clef__divide_up(p->panels, CLEF__MIN(clef__divide_up(tasks, p->blocks), p->panels));
 	p->block = (int)CLEF__MIN(rest / p->m_bytes, (size_t)CLEF__MIN(MAX_BLOCK, p->panels_each));
 	p->m_bytes *= (size_t)p->block;
 	return true;
@@ -110,7 +105,8 @@ static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way
 	clef__conv as = way == CLEF__CONV_FORWARD ? *g : transposed(g);
 
 	(void)dev;
-	return g->c >= 32 && g->k >= 32 && (double)g->n * divide_up(as.oh, 4) * divide_up(as.ow, 4) >= MIN_TILES;
+	return g->c >= 32 && g->k >= 32 &&
+	       (double)g->n * clef__divide_up(as.oh, 4) * clef__divide_up(as.ow, 4) >= MIN_TILES;
 }
 
 /* ---- launches ---- */
@@ -128,15 +124,15 @@ static clef_status transform_weights(const plan *p, const clef__conv *g, const c
 {
 	char defines[128];
 	int tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(u->dev)->compute_units, 1);
-	int blocks = divide_up(g->c, VECTOR), parts = CLEF__MIN(divide_up(tasks, p->panels), blocks),
-	    each = divide_up(blocks, parts);
+	int blocks = clef__divide_up(g->c, VECTOR), parts = CLEF__MIN(clef__divide_up(tasks, p->panels), blocks),
+	    each = clef__divide_up(blocks, parts);
 
 	write_defines(defines, sizeof(defines), p, (clef_activation){ CLEF_ACT_NONE });
 	return clef__launch(u->dev, &(clef__launch_opts){
 					    .program = "conv_winograd",
 					    .defines = defines,
 					    .kernel = "winograd_weights",
-					    .global = { (size_t)p->panels, (size_t)divide_up(blocks, each) },
+					    .global = { (size_t)p->panels, (size_t)clef__divide_up(blocks, each) },
 					    .local = { 1, 1, 1 },
 					    .bytes = 4.0 * (double)(w->numel + u->numel),
 					    .args = { CLEF__TENSOR(w), CLEF__TENSOR(u), CLEF__INT(g->k),
@@ -148,7 +144,7 @@ static clef_status transform_input(const plan *p, const clef__conv *g, const cle
 {
 	char defines[128];
 	int tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(v->dev)->compute_units, 1);
-	int parts = CLEF__MIN(divide_up(tasks, p->blocks), g->c), each = divide_up(g->c, parts);
+	int parts = CLEF__MIN(clef__divide_up(tasks, p->blocks), g->c), each = clef__divide_up(g->c, parts);
 
 	write_defines(defines, sizeof(defines), p, (clef_activation){ CLEF_ACT_NONE });
 	return clef__launch(v->dev,
@@ -156,7 +152,7 @@ static clef_status transform_input(const plan *p, const clef__conv *g, const cle
 				    .program = "conv_winograd",
 				    .defines = defines,
 				    .kernel = "winograd_input",
-				    .global = { (size_t)p->blocks, (size_t)divide_up(g->c, each) },
+				    .global = { (size_t)p->blocks, (size_t)clef__divide_up(g->c, each) },
 				    .local = { 1, 1, 1 },
 				    .bytes = 4.0 * ((double)x->numel + (double)v->numel),
 				    .args = { CLEF__TENSOR(x), CLEF__TENSOR(v), CLEF__INT(g->n), clef__conv_size(g),
@@ -177,7 +173,7 @@ static clef_status multiply(const plan *p, const clef__conv *g, const clef_tenso
 			.program = "conv_winograd",
 			.defines = defines,
 			.kernel = "winograd",
-			.global = { (size_t)p->blocks, (size_t)divide_up(p->panels, p->panels_each) },
+			.global = { (size_t)p->blocks, (size_t)clef__divide_up(p->panels, p->panels_each) },
 			.local = { 1, 1, 1 },
 			.bytes = 4.0 * ((double)x->numel + (double)u->numel + (double)y->numel),
 			.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c,
@@ -202,7 +198,7 @@ static clef_status run(const clef__node *n, const clef__conv *g, const clef_tens
 	make_plan(y->dev, g, &p);
 	u = clef__scratch(n, CLEF_FLOAT32,
 			  CLEF_SHAPE(POINTS, (int64_t)point_stride((size_t)p.panels * (size_t)p.mr *
-								   (size_t)divide_up(g->c, VECTOR) * VECTOR)));
+								   (size_t)clef__divide_up(g->c, VECTOR) * VECTOR)));
 	if (!u)
 		return clef_error_status();
 	if (p.global_v) {

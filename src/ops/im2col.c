@@ -30,11 +30,6 @@ typedef struct matrix {
 	int columns;
 } matrix;
 
-static int divide_up(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way)
 {
 	double depth = (double)(g->c / g->groups) * g->r * g->s, elements = depth * g->groups * g->oh * g->ow;
@@ -52,7 +47,7 @@ static plan make_plan(const clef__conv *g)
 
 	p.pointwise = g->r == 1 && g->s == 1 && g->stride_h == 1 && g->stride_w == 1 && g->pad_top == 0 &&
 		      g->pad_left == 0 && g->h == g->oh && g->w == g->ow;
-	p.images = CLEF__MIN(CLEF__MIN(divide_up(COLUMNS, p.pixels), ELEMENTS / elements), g->n);
+	p.images = CLEF__MIN(CLEF__MIN(clef__divide_up(COLUMNS, p.pixels), ELEMENTS / elements), g->n);
 	/* Large enough as it is. */
 	if (p.images < 1 || (p.pointwise && p.pixels >= COLUMNS / 16))
 		p.images = 1;
@@ -103,7 +98,7 @@ static int pixel_span(const clef_device *dev, int pixels)
 /* y [images][planes][pixels] through the epilogue, in place */
 static clef_status finish(const clef__conv_epilogue *e, int images, int planes, int pixels, const clef_tensor *y)
 {
-	int span = pixel_span(y->dev, pixels), items = images * planes * divide_up(pixels, span);
+	int span = pixel_span(y->dev, pixels), items = images * planes * clef__divide_up(pixels, span);
 	const clef_tensor *b = e->bias ? e->bias : y;
 
 	return clef__launch(y->dev,
@@ -123,7 +118,7 @@ static clef_status finish(const clef__conv_epilogue *e, int images, int planes, 
 static clef_status im2col(const clef__conv *g, const clef_tensor *x, int first, int images, const clef_tensor *col)
 {
 	int span = pixel_span(x->dev, g->ow), rows = g->c * g->r * g->s * images * g->oh;
-	int items = rows * divide_up(g->ow, span);
+	int items = rows * clef__divide_up(g->ow, span);
 
 	return clef__launch(x->dev,
 			    &(clef__launch_opts){
@@ -141,7 +136,7 @@ static clef_status im2col(const clef__conv *g, const clef_tensor *x, int first, 
 static clef_status col2im(const clef__conv *g, const clef_tensor *col, const clef__conv_epilogue *e, float beta,
 			  int first, int images, const clef_tensor *x)
 {
-	int items = images * g->c * g->h * divide_up(g->w, clef__conv_span(x->dev));
+	int items = images * g->c * g->h * clef__divide_up(g->w, clef__conv_span(x->dev));
 	size_t image = (size_t)g->c * (size_t)g->h * (size_t)g->w;
 	const clef_tensor *b = e->bias ? e->bias : col;
 
@@ -165,7 +160,7 @@ static clef_status col2im(const clef__conv *g, const clef_tensor *col, const cle
 static clef_status swap_planes(const clef_tensor *from, size_t from_offset, const clef__conv_epilogue *e, float beta,
 			       int a, int b, int pixels, const clef_tensor *to, size_t to_offset)
 {
-	int span = pixel_span(to->dev, pixels), items = a * b * divide_up(pixels, span);
+	int span = pixel_span(to->dev, pixels), items = a * b * clef__divide_up(pixels, span);
 	const clef_tensor *add = e->bias ? e->bias : from;
 
 	return clef__launch(

@@ -131,7 +131,7 @@ clef__pool_blocks clef__pool_cut(int height, int width)
 {
 	int rows = CLEF__MAX(1, CLEF__MIN(height, BLOCK / width));
 
-	return (clef__pool_blocks){ rows, (height + rows - 1) / rows };
+	return (clef__pool_blocks){ rows, clef__divide_up(height, rows) };
 }
 
 bool clef__pool_by_rows(const clef_tensor *x)

@@ -21,44 +21,39 @@ bool clef__gemm_dot_fits(const clef__gemm_opts *g)
 	return !g->trans_a && g->trans_b && g->k >= VECTOR && CLEF__MIN(g->m, g->n) <= FEW;
 }
 
-static int divide_up(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 clef_status clef__gemm_dot(clef_device *dev, const clef__gemm_opts *g)
 {
 	const clef__buffer *bias = g->bias ? g->bias : g->c;
 	double most = BLOCKS_EACH * (double)CLEF__MAX(dev->info.compute_units, 1);
-	int blocks = divide_up((int)CLEF__MIN(clef__gemm_flops(g) / LEAST_FLOPS + 1, most), g->batch);
+	int blocks = clef__divide_up((int)CLEF__MIN(clef__gemm_flops(g) / LEAST_FLOPS + 1, most), g->batch);
 	bool tall = g->m > g->n;
-	int mc = tall ? divide_up(divide_up(g->m, ROWS), blocks) * ROWS : g->m;
-	int nc = tall ? g->n : divide_up(divide_up(g->n, COLUMNS), blocks) * COLUMNS;
+	int mc = tall ? clef__divide_up(clef__divide_up(g->m, ROWS), blocks) * ROWS : g->m;
+	int nc = tall ? g->n : clef__divide_up(clef__divide_up(g->n, COLUMNS), blocks) * COLUMNS;
 
-	return clef__launch(
-		dev, &(clef__launch_opts){
-			     .program = "gemm_dot",
-			     .defines = g->epilogue,
-			     .kernel = "gemm_dot",
-			     .global = { (size_t)divide_up(g->n, nc), (size_t)divide_up(g->m, mc), (size_t)g->batch },
-			     .local = { 1, 1, 1 },
-			     .bytes = clef__gemm_bytes(g),
-			     .flops = clef__gemm_flops(g),
-			     .args = { CLEF__BUFFER(g->a, g->a_offset),
-				       CLEF__INT(g->lda),
-				       CLEF__ULONG(g->a_step),
-				       CLEF__BUFFER(g->b, g->b_offset),
-				       CLEF__INT(g->ldb),
-				       CLEF__ULONG(g->b_step),
-				       CLEF__BUFFER(g->c, g->c_offset),
-				       CLEF__INT(g->ldc),
-				       CLEF__ULONG(g->c_step),
-				       { .kind = CLEF__ARG_INT8, .value.i8 = { g->m, g->n, g->k, mc, nc } },
-				       CLEF__FLOAT(g->alpha),
-				       CLEF__FLOAT(g->beta),
-				       CLEF__BUFFER(bias, g->bias_offset),
-				       CLEF__INT(g->bias != NULL),
-				       CLEF__FLOAT(g->p),
-				       CLEF__FLOAT(g->q) },
-		     });
+	return clef__launch(dev, &(clef__launch_opts){
+					 .program = "gemm_dot",
+					 .defines = g->epilogue,
+					 .kernel = "gemm_dot",
+					 .global = { (size_t)clef__divide_up(g->n, nc),
+						     (size_t)clef__divide_up(g->m, mc), (size_t)g->batch },
+					 .local = { 1, 1, 1 },
+					 .bytes = clef__gemm_bytes(g),
+					 .flops = clef__gemm_flops(g),
+					 .args = { CLEF__BUFFER(g->a, g->a_offset),
+						   CLEF__INT(g->lda),
+						   CLEF__ULONG(g->a_step),
+						   CLEF__BUFFER(g->b, g->b_offset),
+						   CLEF__INT(g->ldb),
+						   CLEF__ULONG(g->b_step),
+						   CLEF__BUFFER(g->c, g->c_offset),
+						   CLEF__INT(g->ldc),
+						   CLEF__ULONG(g->c_step),
+						   { .kind = CLEF__ARG_INT8, .value.i8 = { g->m, g->n, g->k, mc, nc } },
+						   CLEF__FLOAT(g->alpha),
+						   CLEF__FLOAT(g->beta),
+						   CLEF__BUFFER(bias, g->bias_offset),
+						   CLEF__INT(g->bias != NULL),
+						   CLEF__FLOAT(g->p),
+						   CLEF__FLOAT(g->q) },
+				 });
 }
