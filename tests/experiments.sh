@@ -7,25 +7,9 @@
 # shellcheck disable=SC2016,SC2317 # what looks like variables is awk's; the claims are called by try()
 set -eu
 programs=$(cd "${1:?usage: experiments.sh FOLDER}" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/try.sh
+. "$(dirname "$0")/try.sh"
 cd "$work"
-passed=0
-failed=0
-
-# try NAME command ...: one claim.
-try() {
-	name=$1
-	shift
-	if "$@" >log 2>&1; then
-		passed=$((passed + 1))
-		printf 'ok   %s\n' "$name"
-	else
-		failed=$((failed + 1))
-		printf 'FAIL %s\n' "$name"
-		sed 's/^/     | /' log
-	fi
-}
 
 # table FILE program argument ...: its output into FILE.
 table() {

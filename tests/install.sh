@@ -7,25 +7,9 @@
 set -eu
 source_dir=$(cd "$(dirname "$0")/install" && pwd)
 build=$(cd "${1:?usage: install.sh BUILD}" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/try.sh
+. "$(dirname "$0")/try.sh"
 prefix=$work/prefix
-passed=0
-failed=0
-
-# try NAME command ...: one test.
-try() {
-	label=$1
-	shift
-	if "$@" >"$work/log" 2>&1; then
-		passed=$((passed + 1))
-		printf 'ok   %s\n' "$label"
-	else
-		failed=$((failed + 1))
-		printf 'FAIL %s\n' "$label"
-		sed 's/^/     | /' "$work/log"
-	fi
-}
 
 run() {
 	LD_LIBRARY_PATH="$libdir" timeout -k 10 200 "$@"

@@ -6,26 +6,10 @@
 # shellcheck disable=SC2317 # most functions are called by try()
 set -eu
 clef=$(cd "$(dirname "${1:?usage: tool.sh CLEF}")" && pwd)/$(basename "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/try.sh
+. "$(dirname "$0")/try.sh"
 cd "$work"
 unset CLEF_DATA CLEF_PROFILE
-passed=0
-failed=0
-
-# try NAME command ...: one test. The command runs without `set -e`, so each of its lines says what a failure means.
-try() {
-	name=$1
-	shift
-	if "$@" >log 2>&1; then
-		passed=$((passed + 1))
-		printf 'ok   %s\n' "$name"
-	else
-		failed=$((failed + 1))
-		printf 'FAIL %s\n' "$name"
-		sed 's/^/     | /' log
-	fi
-}
 
 # run STATUS argument ...: the tool with its output in the files out and err; fails unless it exits with STATUS.
 run() {
