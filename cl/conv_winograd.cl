@@ -39,7 +39,6 @@
 #define EACH_OF(n)    PASTE(EACH_OF_, n)
 #define EACH_ROW      EACH_OF(MR)
 
-
 /* ---- weights: U [36][panel of MR outputs][block of 16 channels][MR][16] ---- */
 
 #define TRANSFORM_WEIGHTS(g0, g1, g2, u)                                                                               \
@@ -310,11 +309,51 @@ static void store_quad(const piece *pieces, __global float *y, int row, int ow, 
 			          p_, q_);
 }
 
-/* An output channel of 16 tiles, m [36][TILES]. */
-static void transform_output(const piece *pieces, __local const float *m, __global float *y, int ow, float bias,
-                             float beta, float p_, float q_)
+/* Images and weights as they are given, for an output channel: w is at its first weight. */
+typedef struct given {
+	__global const float *x, *w;
+	size_t plane;             /* of x */
+	int width, channels;      /* of x */
+	int next_w, next_channel; /* in w, which is walked backwards when it is turned round */
+} given;
+
+/*
+ * 16 tiles by the definition. Where a value is NaN, infinite or near the largest number, the transforms spread it over
+ * its whole tile, and infinities meet in them and become NaN; so tiles that are not finite are made again, here.
+ */
+static void define_output(const piece *pieces, const given *g, __global float *y, int ow, float bias, float beta,
+                          float p_, float q_)
 {
-	float16 rows[6][4], done[4][4];
+	for (int i = 0; i < VECTOR / PIECE; i++) {
+		const piece p = pieces[i];
+
+		for (int row = 0; row < p.rows; row++) {
+			PIXELS sums = bias;
+
+			for (int c = 0; c < g->channels; c++)
+				for (int r = 0; r < 3; r++) {
+					__global const float *w = g->w + (long)c * g->next_channel + 3 * r * g->next_w;
+					__global const float *x =
+						g->x + (p.from + (long)c * g->plane + (long)(row + r) * g->width);
+					float line[4 * PIECE + 2] = { 0.0f };
+
+					if (row + r < p.first || row + r >= p.last)
+						continue;
+					for (int j = 0; j < p.count; j++)
+						line[p.left + j] = x[j];
+					for (int t = 0; t < 3; t++)
+						sums += w[t * g->next_w] * *(const PIXELS_ANY *)(line + t);
+				}
+			store_row(y + (p.to + (long)row * ow), sums, p.columns, beta, p_, q_);
+		}
+	}
+}
+
+/* An output channel of 16 tiles, m [36][TILES]. */
+static void transform_output(const piece *pieces, __local const float *m, const given *g, __global float *y, int ow,
+                             float bias, float beta, float p_, float q_)
+{
+	float16 rows[6][4], done[4][4], all = 0.0f;
 
 	for (int i = 0; i < 6; i++) {
 #define POINT(j) (*(__local const float16 *)(m + (6 * i + j) * TILES))
@@ -327,8 +366,14 @@ static void transform_output(const piece *pieces, __local const float *m, __glob
 		float16 column[4];
 
 		TRANSFORM_OUTPUT(rows[0][j], rows[1][j], rows[2][j], rows[3][j], rows[4][j], rows[5][j], column)
-		for (int i = 0; i < 4; i++)
+		for (int i = 0; i < 4; i++) {
 			done[i][j] = column[i] + bias;
+			all += done[i][j];
+		}
+	}
+	if (any(isnan(all - all))) {
+		define_output(pieces, g, y, ow, bias, beta, p_, q_);
+		return;
 	}
 	for (int i = 0; i < 4; i++) {
 		/* Tiles 0-7 and 8-15, pixels 0 and 2, 1 and 3. */
@@ -350,13 +395,16 @@ static void transform_output(const piece *pieces, __local const float *m, __glob
 }
 
 /* The outputs of panels [from, to), `block` of them at a time. */
-static void multiply_all(const piece *pieces, __global const float *u, V_SPACE const float *v, int8 size, int from,
-                         int to, int block, __local float *m, __global float *y, __global const float *bias,
-                         int has_bias, float beta, float p_, float q_)
+static void multiply_all(const piece *pieces, __global const float *x, __global const float *w, int turned,
+                         __global const float *u, V_SPACE const float *v, int8 size, int from, int to, int block,
+                         __local float *m, __global float *y, __global const float *bias, int has_bias, float beta,
+                         float p_, float q_)
 {
 	const int channels = size.s0, outputs = size.s3, ow = size.s7, panels = (outputs + MR - 1) / MR;
 	const size_t plane = (size_t)size.s6 * ow, u_stride = U_STRIDE(panels, channels), v_stride = V_STRIDE(channels);
 	const size_t panel = (size_t)(channels + VECTOR - 1) / VECTOR * MR * VECTOR;
+	const int next_output = 9 * (turned ? 1 : channels), next_channel = 9 * (turned ? outputs : 1);
+	given g = { x, w, (size_t)size.s1 * size.s2, size.s2, channels, turned ? -1 : 1, next_channel };
 
 	for (int first = from; first < to; first += block) {
 		const int count = min(block, to - first), rows = min(count * MR, outputs - first * MR);
@@ -370,8 +418,9 @@ static void multiply_all(const piece *pieces, __global const float *u, V_SPACE c
 		for (int r = 0; r < rows; r++) {
 			const int k = first * MR + r;
 
+			g.w = w + ((size_t)k * next_output + (turned ? 8 : 0));
 			for (int t = 0; t < VECTORS; t++)
-				transform_output(pieces + t * (VECTOR / PIECE), m + r * M_STRIDE + t * VECTOR,
+				transform_output(pieces + t * (VECTOR / PIECE), m + r * M_STRIDE + t * VECTOR, &g,
 				                 y + k * plane, ow, has_bias ? bias[k] : 0.0f, beta, p_, q_);
 		}
 	}
@@ -397,7 +446,8 @@ __kernel void winograd_input(__global const float *x, ulong x_offset, __global f
 #endif
 
 __attribute__((reqd_work_group_size(1, 1, 1)))
-__kernel void winograd(__global const float *x, ulong x_offset, __global const float *u, ulong u_offset,
+__kernel void winograd(__global const float *x, ulong x_offset, __global const float *w, ulong w_offset, int turned,
+                       __global const float *u, ulong u_offset, __global const float *global_v, ulong v_offset,
                        __global const float *bias, ulong bias_offset, int has_bias, __global float *y, ulong y_offset,
                        float beta, float p_, float q_, int images, int8 size, int8 step, int panels_each, int block,
                        __local float *m, __local float *local_v, __local float *stage)
@@ -406,7 +456,7 @@ __kernel void winograd(__global const float *x, ulong x_offset, __global const f
 	const int channels = size.s0, panels = (size.s3 + MR - 1) / MR;
 	piece pieces[PIECES];
 #ifdef V_GLOBAL
-	__global const float *v = x + (x_offset + tiles * POINTS * V_STRIDE(channels));
+	__global const float *v = global_v + (v_offset + tiles * POINTS * V_STRIDE(channels));
 #else
 	__local float *v = local_v;
 #endif
@@ -416,6 +466,7 @@ __kernel void winograd(__global const float *x, ulong x_offset, __global const f
 #ifndef V_GLOBAL
 	transform_input(pieces, x + x_offset, size.s2, (size_t)size.s1 * size.s2, channels, 0, channels, stage, v);
 #endif
-	multiply_all(pieces, u + u_offset, v, size, from, min(from + panels_each, panels), block, m, y + y_offset,
-	             bias + bias_offset, has_bias, beta, p_, q_);
+	multiply_all(pieces, x + x_offset, w + w_offset, turned, u + u_offset, v, size, from,
+	             min(from + panels_each, panels), block, m, y + y_offset, bias + bias_offset, has_bias, beta, p_,
+	             q_);
 }

@@ -255,3 +255,84 @@ void conv_case_run(clef_shape x, clef_shape w, const conv_case *c)
 	for (int i = 0; i < CONV_IMPLS; i++)
 		conv_case_run_by(i, x, w, c);
 }
+
+/* ---- NaN and infinity ---- */
+
+/* Whole numbers, and far apart in them one of each that is not finite. */
+static void fill_nonfinite(const ref_array *a, float *v, bool special)
+{
+	static const float values[] = { NAN, INFINITY, -INFINITY };
+
+	for (int64_t i = 0; i < a->numel; i++)
+		v[i] = (float)((i * 7 + i / 5) % 9 - 4);
+	for (int64_t i = 0; i < CLEF_COUNT(values) && special; i++)
+		v[(2 * i + 1) * a->numel / (2 * CLEF_COUNT(values))] = values[i];
+	for (int64_t i = 0; i < a->numel; i++)
+		a->v[i] = (double)v[i];
+}
+
+static ref_array new_array(clef_shape shape)
+{
+	ref_array a = { shape, clef_shape_numel(shape), NULL };
+
+	a.v = calloc((size_t)a.numel, sizeof(*a.v));
+	ck_assert_ptr_nonnull(a.v);
+	return a;
+}
+
+static void compare_nonfinite(const char *impl, const ref_array *y, const float *got)
+{
+	double tolerance = conv_tolerance(impl);
+
+	for (int64_t i = 0; i < y->numel; i++) {
+		double g = (double)got[i], want = y->v[i], size = fmax(fabs(want), 1e3);
+		bool right = isnan(want)   ? isnan(g)
+			     : isinf(want) ? isinf(g) && (g > 0) == (want > 0)
+					   : fabs(g - want) <= tolerance * size;
+
+		ck_assert_msg(right, "%s: y[%lld] is %g, expected %g", impl, (long long)i, g, want);
+	}
+}
+
+static void run_nonfinite(const char *impl, ref_array *a, const conv_case *c)
+{
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	float *v[2] = { calloc((size_t)a[0].numel, sizeof(float)), calloc((size_t)a[1].numel, sizeof(float)) }, *got;
+	clef_tensor *x[2], *y;
+	ref_array want;
+
+	ck_ok(clef_tape_begin(tape));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_ptr_nonnull(v[i]);
+		fill_nonfinite(&a[i], v[i], i == 0);
+		x[i] = ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, a[i].shape, v[i] }));
+	}
+	y = ck_new(apply_any(x[0], x[1], NULL, c));
+	want = new_array(clef_tensor_shape(y));
+	(c->transposed ? reference_transposed : conv_case_reference)(a, c, &want, false);
+	got = calloc((size_t)want.numel, sizeof(*got));
+	ck_assert_ptr_nonnull(got);
+	ck_ok(clef_read(y, got, (size_t)want.numel * sizeof(*got)));
+	compare_nonfinite(impl, &want, got);
+	free(got);
+	free(want.v);
+	free(v[0]);
+	free(v[1]);
+	clef_tape_free(tape);
+}
+
+void conv_case_run_nonfinite(clef_shape x, clef_shape w, const conv_case *c)
+{
+	ref_array a[2] = { new_array(x), new_array(w) };
+
+	for (int i = 0; i < CONV_IMPLS; i++) {
+		ck_assert(setenv("CLEF_CONV", conv_impls[i], 1) == 0);
+		if (conv_case_does(x, w, c)) {
+			conv_runs[i]++;
+			run_nonfinite(conv_impls[i], a, c);
+		}
+	}
+	ck_assert(unsetenv("CLEF_CONV") == 0);
+	free(a[0].v);
+	free(a[1].v);
+}

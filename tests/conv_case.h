@@ -38,4 +38,7 @@ bool conv_case_does(clef_shape x, clef_shape w, const conv_case *c);
 void conv_case_run_by(int impl, clef_shape x, clef_shape w, const conv_case *c); /* one of them */
 void conv_case_run(clef_shape x, clef_shape w, const conv_case *c);
 
+/* Values only, by every implementation, of images with NaN and infinities among them. */
+void conv_case_run_nonfinite(clef_shape x, clef_shape w, const conv_case *c);
+
 #endif

@@ -160,11 +160,13 @@ static clef_status transform_input(const plan *p, const clef__conv *g, const cle
 			    });
 }
 
-static clef_status multiply(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *u,
-			    const clef__conv_epilogue *e, float beta, const clef_tensor *y)
+/* v NULL: the kernel transforms the images itself. x and w serve tiles that are not finite. */
+static clef_status multiply(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *w, bool turned,
+			    const clef_tensor *u, const clef_tensor *v, const clef__conv_epilogue *e, float beta,
+			    const clef_tensor *y)
 {
 	char defines[1024];
-	const clef_tensor *b = e->bias ? e->bias : u;
+	const clef_tensor *b = e->bias ? e->bias : u, *from = v ? v : x;
 
 	write_defines(defines, sizeof(defines), p, e->activation);
 	return clef__launch(
@@ -175,12 +177,13 @@ static clef_status multiply(const plan *p, const clef__conv *g, const clef_tenso
 			.kernel = "winograd",
 			.global = { (size_t)p->blocks, (size_t)clef__divide_up(p->panels, p->panels_each) },
 			.local = { 1, 1, 1 },
-			.bytes = 4.0 * ((double)x->numel + (double)u->numel + (double)y->numel),
+			.bytes = 4.0 * ((double)from->numel + (double)u->numel + (double)y->numel),
 			.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c,
-			.args = { CLEF__TENSOR(x), CLEF__TENSOR(u), CLEF__TENSOR(b), CLEF__INT(e->bias != NULL),
-				  CLEF__TENSOR(y), CLEF__FLOAT(beta), CLEF__FLOAT(e->activation.p),
-				  CLEF__FLOAT(e->activation.q), CLEF__INT(g->n), clef__conv_size(g), clef__conv_step(g),
-				  CLEF__INT(p->panels_each), CLEF__INT(p->block), CLEF__LOCAL(p->m_bytes),
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(w), CLEF__INT(turned), CLEF__TENSOR(u),
+				  CLEF__TENSOR(from), CLEF__TENSOR(b), CLEF__INT(e->bias != NULL), CLEF__TENSOR(y),
+				  CLEF__FLOAT(beta), CLEF__FLOAT(e->activation.p), CLEF__FLOAT(e->activation.q),
+				  CLEF__INT(g->n), clef__conv_size(g), clef__conv_step(g), CLEF__INT(p->panels_each),
+				  CLEF__INT(p->block), CLEF__LOCAL(p->m_bytes),
 				  CLEF__LOCAL(p->global_v ? sizeof(float) : sizeof(float) * p->v_floats),
 				  CLEF__LOCAL(p->global_v ? sizeof(float) : p->stage_bytes) },
 		});
@@ -208,7 +211,7 @@ static clef_status run(const clef__node *n, const clef__conv *g, const clef_tens
 	if (!status)
 		status = transform_weights(&p, g, w, turned, u);
 	if (!status)
-		status = multiply(&p, g, v ? v : x, u, e, beta, y);
+		status = multiply(&p, g, x, w, turned, u, v, e, beta, y);
 	clef__scratch_free(v);
 	clef__scratch_free(u);
 	return status;
