@@ -126,7 +126,8 @@ __kernel void class_loss_backward(__global const float *x, ulong x_offset, __glo
 	const int label = target[target_offset + row];
 	const float t = (1.0f - smoothing) * (c == label ? 1.0f : 0.0f) + smoothing / (float)classes;
 	const bool valid = label >= 0 && label < classes;
-	const float m = label == ignore ? 0.0f : valid ? w * t : NAN;
+	/* The weight of a class without a share, which may be NaN, has no part in it. */
+	const float m = label == ignore || (valid && t == 0.0f) ? 0.0f : valid ? w * t : NAN;
 
 	/* A mean in which all are ignored is NaN, but none of them has a share in it. */
 	slope = label == ignore ? 0.0f : slope;

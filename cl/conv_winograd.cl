@@ -317,6 +317,19 @@ typedef struct given {
 	int next_w, next_channel; /* in w, which is walked backwards when it is turned round */
 } given;
 
+/* A weight's share of a row. Padding has none, also where the weight is NaN or infinite. */
+static PIXELS term(piece p, float w, const float *line, int t)
+{
+	float share[4 * PIECE];
+
+	*(PIXELS_ANY *)share = w * *(const PIXELS_ANY *)(line + t);
+	if (!isfinite(w))
+		for (int j = 0; j < 4 * PIECE; j++)
+			if (j + t < p.left || j + t >= p.left + p.count)
+				share[j] = 0.0f;
+	return *(PIXELS_ANY *)share;
+}
+
 /*
  * 16 tiles by the definition. Where a value is NaN, infinite or near the largest number, the transforms spread it over
  * its whole tile, and infinities meet in them and become NaN; so tiles that are not finite are made again, here.
@@ -342,7 +355,7 @@ static void define_output(const piece *pieces, const given *g, __global float *y
 					for (int j = 0; j < p.count; j++)
 						line[p.left + j] = x[j];
 					for (int t = 0; t < 3; t++)
-						sums += w[t * g->next_w] * *(const PIXELS_ANY *)(line + t);
+						sums += term(p, w[t * g->next_w], line, t);
 				}
 			store_row(y + (p.to + (long)row * ow), sums, p.columns, beta, p_, q_);
 		}

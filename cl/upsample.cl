@@ -4,9 +4,9 @@
  * pixels as squares or as points (ALIGN_CORNERS). image: in h, w, out h, w. ratio: pixels of x to a pixel of y.
  */
 
-/* Pixel o of y along an axis is (1 - part) times pixel `at` of x, plus part times the next one. */
+/* Pixel o of y along an axis is (1 - part) times pixel `at` of x, plus part times pixel `next`. */
 typedef struct origin {
-	int at;
+	int at, next;
 	float part;
 } origin;
 
@@ -16,6 +16,7 @@ static origin origin_of(int o, float ratio, int in)
 
 #ifdef NEAREST
 	from.at = min((int)((float)o * ratio), in - 1);
+	from.next = from.at;
 	from.part = 0.0f;
 #else
 #ifdef ALIGN_CORNERS
@@ -24,8 +25,11 @@ static origin origin_of(int o, float ratio, int in)
 	const float place = fmax(((float)o + 0.5f) * ratio - 0.5f, 0.0f);
 #endif
 
+	/* As in PyTorch, also where one of the two is not finite: it reaches y even if its part is 0, but for an axis that
+	 * keeps its size. */
 	from.at = min((int)place, in - 1);
-	from.part = from.at < in - 1 ? clamp(place - (float)from.at, 0.0f, 1.0f) : 0.0f;
+	from.next = ratio == 1.0f ? from.at : min(from.at + 1, in - 1);
+	from.part = clamp(place - (float)from.at, 0.0f, 1.0f);
 #endif
 	return from;
 }
@@ -35,7 +39,9 @@ static float share(int o, float ratio, int i, int in)
 {
 	const origin from = origin_of(o, ratio, in);
 
-	return from.at == i ? 1.0f - from.part : from.at + 1 == i ? from.part : 0.0f;
+	return from.at == from.next ? (from.at == i ? 1.0f : 0.0f)
+	       : from.at == i       ? 1.0f - from.part
+	                            : (from.next == i ? from.part : 0.0f);
 }
 
 /* The first and the last pixel of y in which i may have a share, half a pixel wider for rounding. */
@@ -58,10 +64,9 @@ static int2 pixels_from(int i, float ratio, int out)
 	return range;
 }
 
-/* A pixel without a share has none, even if it is infinite. */
 static float between(float a, float b, float part)
 {
-	return part == 0.0f ? a : (1.0f - part) * a + part * b;
+	return (1.0f - part) * a + part * b;
 }
 
 __kernel void upsample_forward(__global const float *x, ulong x_offset, __global float *y, ulong y_offset,
@@ -70,12 +75,15 @@ __kernel void upsample_forward(__global const float *x, ulong x_offset, __global
 	GLOBAL_ID(id, n);
 	const origin row = origin_of(id / image.s3 % image.s2, ratio_h, image.s0);
 	const origin column = origin_of(id % image.s3, ratio_w, image.s1);
-	/* Where there is no next pixel, the same one again. */
-	const int down = row.part > 0.0f ? image.s1 : 0, right = column.part > 0.0f ? 1 : 0;
+	const int down = (row.next - row.at) * image.s1, right = column.next - column.at;
 
 	x += x_offset + (size_t)(id / image.s3 / image.s2) * image.s0 * image.s1 + row.at * image.s1 + column.at;
+#ifdef NEAREST
+	y[y_offset + id] = x[0];
+#else
 	y[y_offset + id] =
 		between(between(x[0], x[right], column.part), between(x[down], x[down + right], column.part), row.part);
+#endif
 }
 
 /* dx = beta dx + the shares in y. */

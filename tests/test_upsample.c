@@ -95,7 +95,7 @@ START_TEST(upsample)
 }
 END_TEST
 
-/* A pixel that has no share in another does not reach it. */
+/* As in PyTorch, a pixel reaches its neighbour even where its share is 0, but for an axis that keeps its size. */
 START_TEST(infinity)
 {
 	float v[] = { 1, INFINITY, 3, NAN }, y[12];
@@ -105,13 +105,12 @@ START_TEST(infinity)
 	ck_ok(clef_tape_begin(tape));
 	x = ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(1, 1, 2, 2), v }));
 	ck_ok(clef_read(clef_upsample(x, &SIZE(.scale = 1, .mode = CLEF_UPSAMPLE_BILINEAR)), y, 4 * sizeof(float)));
-	ck_assert(y[0] == 1 && y[1] == INFINITY && y[2] == 3 && isnan(y[3]));
+	ck_assert(y[0] == 1 && isnan(y[1]) && y[2] == 3 && isnan(y[3]));
 	x = ck_new(
 		clef_upsample(x, &SIZE(.out_h = 3, .out_w = 3, .align_corners = true, .mode = CLEF_UPSAMPLE_BILINEAR)));
 	ck_ok(clef_read(x, y, 9 * sizeof(float)));
-	ck_assert(y[0] == 1 && y[1] == INFINITY && y[2] == INFINITY);
-	ck_assert(y[3] == 2 && isnan(y[4]) && isnan(y[5]));
-	ck_assert(y[6] == 3 && isnan(y[7]) && isnan(y[8]));
+	for (int i = 0; i < 9; i++)
+		ck_assert(isnan(y[i]));
 	clef_tape_free(tape);
 }
 END_TEST

@@ -12,6 +12,7 @@ them, are changed at random by half a unit in their last place, and what that mo
 counts as the size of the terms that the result was made of; but never as more than a thousand times the result.
 """
 
+import math
 import types
 import zlib
 
@@ -19,13 +20,15 @@ import numpy
 import torch
 
 HALF_ULP = 2.0**-24
+SPECIALS = [math.nan, math.inf, -math.inf]
 
 
 class Random:
 	"""Random shapes, values and options. Real numbers are float32 values, so that both libraries get the same."""
 
-	def __init__(self, seed, name, index):
+	def __init__(self, seed, name, index, nonfinite=False):
 		self.generator = numpy.random.default_rng([seed, zlib.crc32(name.encode()), index])
+		self.nonfinite = nonfinite
 
 	def integer(self, low, high):
 		"""low to high, both included."""
@@ -78,15 +81,34 @@ class Random:
 		return values
 
 
+	def spoil(self, inputs, constant):
+		"""
+		Puts NaN and infinities into the data, which is the first input, or NaN into another. Infinite weights are left
+		out, because where they meet a zero depends on the order of a product's factors, and all weights of
+		convolutions, because it depends on the algorithm whether they meet the padding: in PyTorch as well.
+		"""
+		names = [name for name, values in inputs.items() if numpy.asarray(values).dtype != numpy.int32
+			and not (name in ("w", "weight") and numpy.ndim(values) > 2) and name not in constant]
+		if names:
+			name = self.pick(names)
+			values = numpy.array(inputs[name])
+			for i in self.permutation(3)[:self.integer(1, 3)] if values.size else []:
+				if name == names[0] or math.isnan(SPECIALS[i]):
+					values.flat[self.integer(0, values.size - 1)] = SPECIALS[i]
+			inputs[name] = values
+
+
 class Row:
 	"""
 	An operation. make(r) gives a dictionary of inputs (NumPy arrays; those of float32 get a gradient, but for the
 	ones named in `constant`) and one of options. clef(c, x, o) and reference(x, o) apply the operation to them, as
 	x.name and o.name, and return a result or a list of results. `covers` names the library's functions, if they are
-	others.
+	others. `composed`: PyTorch makes its gradient of those of several operations (or the reference does), in which
+	infinities meet that do not meet in the formula of the gradient.
 	"""
 
-	def __init__(self, name, make, clef, reference, limit=1e-5, gradient_limit=None, covers=None, constant=()):
+	def __init__(self, name, make, clef, reference, limit=1e-5, gradient_limit=None, covers=None, constant=(),
+			composed=False):
 		self.name = name
 		self.make = make
 		self.clef = clef
@@ -95,12 +117,16 @@ class Row:
 		self.gradient_limit = limit if gradient_limit is None else gradient_limit
 		self.covers = ["clef_" + each for each in (covers or [name])]
 		self.constant = constant
+		self.composed = composed
 
 	def compare(self, clef, r, brief=True):
 		"""Runs a case. Gives {"value" or an input: (error of clef, error of PyTorch)} and what the case is."""
 		inputs, options = self.make(r)
+		if r.nonfinite:
+			r.spoil(inputs, self.constant)
 		case = Case(self, inputs, types.SimpleNamespace(**options), r)
-		case.run(clef)
+		if not r.nonfinite or case.torch_accepts():
+			case.run(clef)
 		return case.errors, case.text() if brief else case.text() + "\n" + case.details_text()
 
 
@@ -120,6 +146,7 @@ class Case:
 		self.differentiable = [name for name, values in self.inputs.items()
 			if values.dtype == numpy.float32 and name not in row.constant]
 		self.generator = r.generator
+		self.nonfinite = r.nonfinite
 		self.weights = None
 		self.errors = {}
 		self.details = []
@@ -161,6 +188,14 @@ class Case:
 
 	def random_like(self, y):
 		return numpy.asarray(self.generator.uniform(0.3, 1.5, tuple(y.shape)), numpy.float32)
+
+	def torch_accepts(self):
+		"""Some of its functions refuse what is not finite."""
+		try:
+			self.torch(torch.float64)
+		except (RuntimeError, AssertionError):
+			return False
+		return True
 
 	# ---- clef ----
 
@@ -206,12 +241,18 @@ class Case:
 			# At NaN and infinity themselves PyTorch's vectorized and scalar code do not agree.
 			finite = numpy.isfinite(self.inputs[name])
 			got, want, usual = (numpy.where(finite, gradient, 0) for gradient in (got, want, usual))
+			if self.nonfinite and self.row.composed:
+				continue
+			if self.nonfinite:  # that they are not finite counts, not the kind
+				got, want, usual = (numpy.where(numpy.isfinite(gradient), 0, numpy.nan) for gradient in (got, want, usual))
 			self.note(name, self.row.gradient_limit, got, want, usual, lambda run, i=i: run[1][i])
 
 	def note(self, name, limit, got, want, usual, part):
 		if got.shape != want.shape:
 			raise Mismatch(f"{name}: the shape is {list(got.shape)}, PyTorch's is {list(want.shape)}")
 		errors = [error(got, want), error(usual, want)]
+		if self.nonfinite and errors[1] > limit:
+			return  # PyTorch does not agree with itself
 		if max(errors) > limit and want.dtype != numpy.int64:
 			size = self.size_of_terms(want, part)
 			errors = [error(got, want, size), error(usual, want, size)]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Convolutions. Both implementations are made to take part; PyTorch gets padding of unequal sides as an operation of its
+Convolutions. PyTorch gets padding of unequal sides as an operation of its
 own, and cuts from transposed convolutions as slices.
 """
 
@@ -12,6 +12,8 @@ import activation
 from binding import ClefError
 from case import Row
 
+# Every one is made to take part.
+WAYS = ["", "direct", "im2col", "winograd", "cpu", "cpu_weights"]
 MODES = {"CLEF_PAD_ZEROS": "constant", "CLEF_PAD_REFLECT": "reflect", "CLEF_PAD_REPLICATE": "replicate",
 	"CLEF_PAD_CIRCULAR": "circular"}
 # The names of clef's sides, from the last dimension's first side, in PyTorch's order.
@@ -72,7 +74,7 @@ def make_conv(dims, bias):
 		options.update(groups=r.pick([groups, 0]) if groups == 1 else groups, pad_mode=mode,
 			activation=activation.pick(r))
 		return arrays, {"opts": options, "stride": stride, "dilation": dilation, "pads": pads, "groups": groups,
-			"way": r.pick(["", "direct", "im2col"])}
+			"way": r.pick(WAYS)}
 	return make
 
 
@@ -95,8 +97,9 @@ def apply(name):
 		except ClefError as error:
 			if not o.way or "which does not do" not in str(error):
 				raise
+		finally:
 			os.environ["CLEF_CONV"] = ""
-			return c.call("clef_" + name, *arguments)
+		return c.call("clef_" + name, *arguments)
 	return clef
 
 
@@ -122,7 +125,7 @@ def make_transposed(dims, bias):
 			arrays["b"] = r.floats((groups * outputs,))
 		options.update(groups=groups, activation=activation.pick(r))
 		return arrays, {"opts": options, "stride": stride, "dilation": dilation, "cuts": cuts, "groups": groups,
-			"output_pad": output_pad, "way": r.pick(["", "direct", "im2col"])}
+			"output_pad": output_pad, "way": r.pick(WAYS)}
 	return make
 
 
@@ -143,7 +146,7 @@ def rows(_clef):
 	for dims in (2, 1):
 		for suffix, bias in (("", True), ("_no_bias", False)):
 			name = f"conv{dims}d{suffix}"
-			table.append(Row(name, make_conv(dims, bias), apply(name), conv(dims), LIMIT))
+			table.append(Row(name, make_conv(dims, bias), apply(name), conv(dims), LIMIT, composed=True))
 			name = f"conv_transpose{dims}d{suffix}"
-			table.append(Row(name, make_transposed(dims, bias), apply(name), transposed(dims), LIMIT))
+			table.append(Row(name, make_transposed(dims, bias), apply(name), transposed(dims), LIMIT, composed=True))
 	return table

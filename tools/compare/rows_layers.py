@@ -19,9 +19,9 @@ STATISTICS = ("running_mean", "running_var")
 class LayerRow(Row):
 	"""make(r) gives the layer's text, the module of PyTorch and the shape of x."""
 
-	def __init__(self, name, make, limit=1e-5, gradient_limit=None, indices=0):
+	def __init__(self, name, make, limit=1e-5, gradient_limit=None, indices=0, composed=False):
 		super().__init__("nn_" + name, self.inputs_of, self.sequential, self.module, limit, gradient_limit,
-			["layers_parse", "sequential_new"], STATISTICS)
+			["layers_parse", "sequential_new"], STATISTICS, composed)
 		self.make_layer = make
 		self.indices = indices
 		self.model = None
@@ -45,6 +45,7 @@ class LayerRow(Row):
 		"""What x holds besides x itself goes to the model, whose own tensors take the places."""
 		if self.model:
 			c.model_free(self.model)
+			self.model = None
 		layers, count = ctypes.c_void_p(), ctypes.c_int()
 		c.layers_parse(o.text, ctypes.byref(layers), ctypes.byref(count))
 		rows = ctypes.cast(layers, ctypes.POINTER(c.headers.structs["clef_layer"]))
@@ -267,5 +268,5 @@ def rows(_clef):
 		LayerRow("upsample", make_upsample),
 		LayerRow("reshape", make_reshape),
 		LayerRow("softmax", make_softmax),
-		LayerRow("fused", make_fused, gradient_limit=GRADIENT_LIMIT),
+		LayerRow("fused", make_fused, gradient_limit=GRADIENT_LIMIT, composed=True),
 	]

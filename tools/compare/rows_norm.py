@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Normalization and dropout. Dropout is compared given its mask, which the host's random numbers tell.
+Normalization, dropout and bernoulli. These two are compared given the draw, which the host's random numbers tell.
 """
 
 import ctypes
@@ -131,6 +131,17 @@ def dropout(clef, name, whole_channels):
 	return Row(name, make, apply, reference, constant=("mask",))
 
 
+def bernoulli(clef):
+	def make(r):
+		p, seed = r.floats(r.dims(0, 4), -0.1, 1.1), r.integer(0, 1 << 30)
+		drawn = numpy.empty(p.shape, numpy.float32)
+		clef.rng_uniform({"seed": seed}, drawn.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), drawn.size)
+		return {"p": p, "drawn": drawn}, {"seed": seed}
+
+	return Row("bernoulli", make, lambda c, x, o: c.bernoulli(x.p, {"seed": o.seed}),
+		lambda x, o: (x.drawn < x.p).to(x.p.dtype), 0.0, constant=("drawn",))
+
+
 def rows(clef):
 	table = []
 	for suffix, yes in (("", True), ("_plain", False)):
@@ -154,8 +165,9 @@ def rows(clef):
 		Row("rms_norm_plain", make_trailing(""), lambda c, x, o: c.rms_norm_plain(x.x, o.dims, o.eps),
 			lambda x, o: F.rms_norm(x.x, o.shape, eps=eps_of(o, 2.0**-23)), gradient_limit=GRADIENT_LIMIT),
 		Row("local_response_norm", make_local_response,
-			lambda c, x, o: c.local_response_norm(x.x, o.size, o.opts), local_response),
+			lambda c, x, o: c.local_response_norm(x.x, o.size, o.opts), local_response, composed=True),
 		dropout(clef, "dropout", False),
 		dropout(clef, "dropout2d", True),
+		bernoulli(clef),
 	]
 	return table
