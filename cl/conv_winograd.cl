@@ -7,37 +7,12 @@
  * so that the middle is 36 matrix products of outputs by channels by tiles. One work-item carries TILES tiles through
  * all three steps; what is between them stays in its core's cache.
  *
- * Vectors run over 16 tiles. Tiles that lie side by side in a row are loaded and stored together, as a piece of PIECE
- * tiles; 16 consecutive pixels, of one piece or of several, are a quad, whose every fourth pixel goes to one vector.
- *
- * TILES, PIECE, MR (outputs in a register tile) and V_GLOBAL come from the host.
+ * TILES, PIECE, MR and V_GLOBAL come from the host; conv_winograd.clh says what they are.
  */
 #include "activation.clh"
-#include "vector.clh"
+#include "conv_winograd.clh"
 
-#define VECTORS (TILES / VECTOR)
-#define PIECES  (TILES / PIECE)
-#define WIDTH   (4 * PIECE + 4) /* of a row in the stage */
-#define POINTS  36              /* of a transformed tile */
-
-/* From one point to the next, in U and V: an odd number of vectors, because a power of two would put all points into
- * the same cache sets. */
-#define STRIDE(floats)     (((floats) / VECTOR | 1) * VECTOR + VECTOR * 2)
 #define U_STRIDE(panels, channels) STRIDE((size_t)(panels) * (((channels) + VECTOR - 1) / VECTOR) * MR * VECTOR)
-#define V_STRIDE(channels)         STRIDE((size_t)(channels) * TILES)
-
-#ifdef V_GLOBAL
-#define V_SPACE __global
-#else
-#define V_SPACE __local
-#endif
-
-#define EACH_OF_3(X)  X(0) X(1) X(2)
-#define EACH_OF_11(X) EACH_OF_3(X) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10)
-#define EACH_OF_13(X) EACH_OF_11(X) X(11) X(12)
-#define PASTE(a, b)   a##b
-#define EACH_OF(n)    PASTE(EACH_OF_, n)
-#define EACH_ROW      EACH_OF(MR)
 
 /* ---- weights: U [36][panel of MR outputs][block of 16 channels][MR][16] ---- */
 
@@ -95,132 +70,6 @@ __kernel void winograd_weights(__global const float *w, ulong w_offset, __global
 					                      ((size_t)block * MR + r) * VECTOR) = done[i];
 			}
 		}
-}
-
-/* ---- pieces ---- */
-
-/* Where the pixels of a piece are: inside x [first, last) of the 6 rows and `count` columns from column `left`, the rest
- * is padding; and `rows` and `columns` of y. */
-typedef struct piece {
-	long from, to; /* in elements of x, without the channel, and of y */
-	int first, last, left, count, rows, columns;
-} piece;
-
-static piece find_piece(int index, int images, int8 size, int8 step)
-{
-	const int channels = size.s0, h = size.s1, w = size.s2, outputs = size.s3, oh = size.s6, ow = size.s7;
-	const int down = (oh + 3) / 4, across = (ow + 4 * PIECE - 1) / (4 * PIECE);
-	const int column = index % across * 4 * PIECE, row = index / across % down * 4, image = index / across / down;
-	const int h0 = row - step.s2, w0 = column - step.s3;
-	piece p = { 0 };
-
-	if (image >= images)
-		return p;
-	p.first = clamp(-h0, 0, 6);
-	p.last = clamp(h - h0, p.first, 6);
-	p.left = clamp(-w0, 0, 4 * PIECE + 2);
-	p.count = clamp(w - w0, p.left, 4 * PIECE + 2) - p.left;
-	p.from = ((long)image * channels * h + h0) * w + w0 + p.left;
-	p.rows = min(4, oh - row);
-	p.columns = min(4 * PIECE, ow - column);
-	p.to = ((long)image * outputs * oh + row) * ow + column;
-	return p;
-}
-
-/* ---- input: V [36][channel][TILES] ---- */
-
-/* Two vectors that overlap copy any number between one of them and two. */
-static void copy_row(__local float *to, __global const float *from, int count)
-{
-	if (count >= 16) {
-		*(__local float16_any *)to = *(__global const float16_any *)from;
-		*(__local float16_any *)(to + count - 16) = *(__global const float16_any *)(from + count - 16);
-	} else if (count >= 8) {
-		*(__local float8_any *)to = *(__global const float8_any *)from;
-		*(__local float8_any *)(to + count - 8) = *(__global const float8_any *)(from + count - 8);
-	} else if (count >= 4) {
-		*(__local float4_any *)to = *(__global const float4_any *)from;
-		*(__local float4_any *)(to + count - 4) = *(__global const float4_any *)(from + count - 4);
-	} else
-		for (int i = 0; i < count; i++)
-			to[i] = from[i];
-}
-
-#if PIECE == 4
-#define QUAD(s) (*(__local const float16_any *)(s))
-#elif PIECE == 2
-#define QUAD(s) ((float16)(*(__local const float8_any *)(s), *(__local const float8_any *)((s) + 6 * WIDTH)))
-#else
-#define QUAD(s)                                                                                                        \
-	((float16)(*(__local const float4_any *)(s), *(__local const float4_any *)((s) + 6 * WIDTH),                   \
-	           *(__local const float4_any *)((s) + 12 * WIDTH), *(__local const float4_any *)((s) + 18 * WIDTH)))
-#endif
-
-#define TRANSFORM_INPUT(d0, d1, d2, d3, d4, d5, v)                                                                     \
-	{                                                                                                              \
-		const float16 even_ = d4 - 4.0f * d2, odd_ = d3 - 4.0f * d1;                                           \
-		const float16 near_ = d4 - d2, far_ = 2.0f * (d3 - d1);                                                \
-		v[0] = 4.0f * d0 - 5.0f * d2 + d4;                                                                     \
-		v[1] = even_ + odd_;                                                                                   \
-		v[2] = even_ - odd_;                                                                                   \
-		v[3] = near_ + far_;                                                                                   \
-		v[4] = near_ - far_;                                                                                   \
-		v[5] = 4.0f * d1 - 5.0f * d3 + d5;                                                                     \
-	}
-
-/* One row of 16 tiles, from its four quads: their pixels 0, 4, 8 ... are the first of the tiles, and so on. */
-static void transform_row(__local const float *s, float16 *v)
-{
-	const int next = 24 / PIECE * WIDTH;
-	const float16 a0 = QUAD(s), a1 = QUAD(s + next), a2 = QUAD(s + 2 * next), a3 = QUAD(s + 3 * next);
-	const float16 b0 = QUAD(s + 4), b1 = QUAD(s + next + 4), b2 = QUAD(s + 2 * next + 4),
-	              b3 = QUAD(s + 3 * next + 4);
-	const float16 even0 = (float16)(a0.s048c, a1.s048c, a0.s26ae, a1.s26ae),
-	              even1 = (float16)(a2.s048c, a3.s048c, a2.s26ae, a3.s26ae),
-	              odd0 = (float16)(a0.s159d, a1.s159d, a0.s37bf, a1.s37bf),
-	              odd1 = (float16)(a2.s159d, a3.s159d, a2.s37bf, a3.s37bf),
-	              last0 = (float16)(b0.s048c, b1.s048c, b0.s159d, b1.s159d),
-	              last1 = (float16)(b2.s048c, b3.s048c, b2.s159d, b3.s159d);
-	const float16 d0 = (float16)(even0.lo, even1.lo), d1 = (float16)(odd0.lo, odd1.lo),
-	              d2 = (float16)(even0.hi, even1.hi), d3 = (float16)(odd0.hi, odd1.hi),
-	              d4 = (float16)(last0.lo, last1.lo), d5 = (float16)(last0.hi, last1.hi);
-
-	TRANSFORM_INPUT(d0, d1, d2, d3, d4, d5, v)
-}
-
-/* The stage [PIECES][6][WIDTH] holds a channel of all pieces. Its padding is the same for every channel. */
-static void transform_input(const piece *pieces, __global const float *x, int w, size_t plane, int channels, int from,
-                            int to, __local float *stage, V_SPACE float *v)
-{
-	const size_t stride = V_STRIDE(channels);
-
-	for (int i = 0; i < PIECES * 6 * WIDTH; i++)
-		stage[i] = 0.0f;
-	for (int c = from; c < to; c++) {
-		for (int i = 0; i < PIECES; i++) {
-			const piece p = pieces[i];
-
-			for (int r = p.first; r < p.last; r++)
-				copy_row(stage + (i * 6 + r) * WIDTH + p.left, x + (p.from + (long)c * plane + r * w),
-				         p.count);
-		}
-		for (int t = 0; t < VECTORS; t++) {
-			__local const float *s = stage + t * (VECTOR / PIECE) * 6 * WIDTH;
-			V_SPACE float *to_v = v + (size_t)c * TILES + t * VECTOR;
-			float16 rows[6][6];
-
-			for (int r = 0; r < 6; r++)
-				transform_row(s + r * WIDTH, rows[r]);
-			for (int j = 0; j < 6; j++) {
-				float16 done[6];
-
-				TRANSFORM_INPUT(rows[0][j], rows[1][j], rows[2][j], rows[3][j], rows[4][j], rows[5][j],
-				                done)
-				for (int i = 0; i < 6; i++)
-					*(V_SPACE float16 *)(to_v + (6 * i + j) * stride) = done[i];
-			}
-		}
-	}
 }
 
 /* ---- products: M [output][36][TILES] ---- */

@@ -23,7 +23,7 @@ conv_geometry conv_geometry_of(const conv_case *c);
 void conv_case_reference(const ref_array *x, const conv_case *c, ref_array *y, bool bias);
 
 /* What $CLEF_CONV may be, and how many cases each did in this process. */
-#define CONV_IMPLS 5
+#define CONV_IMPLS 6
 extern const char *const conv_impls[CONV_IMPLS];
 extern int conv_runs[CONV_IMPLS];
 

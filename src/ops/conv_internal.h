@@ -53,8 +53,8 @@ typedef struct clef__conv_impl {
 					const clef_tensor *y, float beta, clef_tensor *w);
 } clef__conv_impl;
 
-extern const clef__conv_impl clef__conv_winograd, clef__conv_cpu, clef__conv_cpu_weights, clef__conv_im2col,
-	clef__conv_direct;
+extern const clef__conv_impl clef__conv_winograd, clef__conv_winograd_weights, clef__conv_cpu, clef__conv_cpu_weights,
+	clef__conv_im2col, clef__conv_direct;
 
 /* The geometry as two arguments of a kernel: twins of those in cl/conv.clh. */
 clef__arg clef__conv_size(const clef__conv *g);

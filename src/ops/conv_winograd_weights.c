@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gradient of weights of 3 x 3 with stride 1 on CPUs, by the kernels of cl/conv_winograd_weights.cl: cuts it into
+ * work-items, each of a block of outputs, a block of channels and a chunk of the tiles. What a work-item transforms
+ * must fit into its core's cache, and every block of outputs transforms the images again; so blocks are as large as
+ * that allows, and only where they are too few to keep all cores busy are there chunks, whose sums are added up
+ * afterwards, in their order.
+ */
+#include "conv_internal.h"
+
+/* Twins of the kernels'. */
+#define VECTOR 16
+#define POINTS 36
+#define NR     32
+
+#define TILES      32
+#define BLOCK      64 /* outputs and channels of a block, about */
+#define TASKS_EACH 4  /* for a core */
+#define MIN_TILES  64
+#define MIN_WIDTH  16 /* outputs, and channels */
+
+typedef struct plan {
+	int piece, mr;      /* macros of the kernels */
+	int k_each, c_each; /* of a block, padded to register tiles */
+	int k_blocks, c_blocks;
+	int tiles_each, tile_blocks, chunks;
+	size_t v, p, turn, stage; /* floats of local memory */
+	size_t part;              /* floats of a work-item's products */
+} plan;
+
+/* From one point to the next: twin of the kernels'. */
+static size_t stride(int floats)
+{
+	return (size_t)((floats / VECTOR | 1) * VECTOR + 2 * VECTOR);
+}
+
+/* About `most` of each, equal parts, whole register tiles. */
+static int even(int all, int most, int multiple)
+{
+	int parts = clef__divide_up(all, most);
+
+	return clef__divide_up(clef__divide_up(all, parts), multiple) * multiple;
+}
+
+static plan make_plan(const clef_device *dev, const clef__conv *g)
+{
+	const clef_device_info *info = clef_device_get_info(dev);
+	int columns = clef__divide_up(g->ow, 4), tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1);
+	plan p = { .piece = columns >= 3 ? 4 : columns };
+
+	p.mr = info->float_vector < 16 ? 3 : g->k <= 16 ? 8 : g->k % 13 == 0 || g->k > 33 ? 13 : 11;
+	p.k_each = even(g->k, BLOCK + 1, p.mr);
+	p.c_each = even(g->c, BLOCK, NR);
+	p.k_blocks = clef__divide_up(g->k, p.k_each);
+	p.c_blocks = clef__divide_up(g->c, p.c_each);
+	p.tile_blocks = clef__divide_up(g->n * clef__divide_up(g->oh, 4) * clef__divide_up(g->ow, 4 * p.piece),
+					TILES / p.piece);
+	p.chunks = CLEF__MIN(clef__divide_up(tasks, p.k_blocks * p.c_blocks), p.tile_blocks);
+	p.tiles_each = clef__divide_up(p.tile_blocks, p.chunks);
+	p.chunks = clef__divide_up(p.tile_blocks, p.tiles_each);
+	p.v = POINTS * stride(p.c_each * TILES);
+	p.p = POINTS * stride(p.k_each * TILES);
+	p.turn = POINTS * stride(VECTOR * TILES);
+	p.stage = (size_t)(TILES / p.piece * 6 * (4 * p.piece + 4));
+	p.part = POINTS * stride(p.k_each * p.c_each);
+	return p;
+}
+
+static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way)
+{
+	const clef_device_info *info = clef_device_get_info(dev);
+	plan p;
+
+	(void)way;
+	if (info->kind != CLEF_DEVICE_CPU || g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 ||
+	    g->dilation_h != 1 || g->dilation_w != 1 || g->groups != 1 || g->n < 1 || g->c < 1 || g->k < 1 ||
+	    g->oh < 1 || g->ow < 1 || g->h < 1 || g->w < 1)
+		return false;
+	p = make_plan(dev, g);
+	return sizeof(float) * (p.v + p.p + p.turn + p.stage) <= info->local_memory;
+}
+
+/* The sums of few tiles cost more to keep than to compute, and with few outputs or channels transforming them costs
+ * more than multiplying. */
+static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way)
+{
+	(void)dev;
+	(void)way;
+	return g->c >= MIN_WIDTH && g->k >= MIN_WIDTH &&
+	       (double)g->n * clef__divide_up(g->oh, 4) * clef__divide_up(g->ow, 4) >= MIN_TILES;
+}
+
+/* ---- launches ---- */
+
+static clef__arg blocks_arg(const plan *p)
+{
+	return (clef__arg){ .kind = CLEF__ARG_INT8,
+			    .value.i8 = { p->k_each, p->c_each, p->k_blocks, p->c_blocks, p->tiles_each, p->tile_blocks,
+					  p->chunks } };
+}
+
+static void write_defines(char *text, size_t size, const plan *p)
+{
+	snprintf(text, size, "#define TILES %d\n#define PIECE %d\n#define MR %d\n", TILES, p->piece, p->mr);
+}
+
+static clef_status multiply(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *y,
+			    const clef_tensor *parts)
+{
+	char defines[128];
+
+	write_defines(defines, sizeof(defines), p);
+	return clef__launch(
+		x->dev, &(clef__launch_opts){
+				.program = "conv_winograd_weights",
+				.defines = defines,
+				.kernel = "winograd_products",
+				.global = { (size_t)p->k_blocks, (size_t)p->c_blocks, (size_t)p->chunks },
+				.local = { 1, 1, 1 },
+				.bytes = 4.0 * ((double)x->numel + (double)y->numel + (double)parts->numel),
+				.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c,
+				.args = { CLEF__TENSOR(x), CLEF__TENSOR(y), CLEF__TENSOR(parts), CLEF__INT(g->n),
+					  clef__conv_size(g), clef__conv_step(g), blocks_arg(p),
+					  CLEF__LOCAL(sizeof(float) * p->v), CLEF__LOCAL(sizeof(float) * p->p),
+					  CLEF__LOCAL(sizeof(float) * p->turn), CLEF__LOCAL(sizeof(float) * p->stage) },
+			});
+}
+
+static clef_status add_up(const plan *p, const clef__conv *g, const clef_tensor *parts, const clef_tensor *x,
+			  const clef_tensor *y, float beta, const clef_tensor *w)
+{
+	char defines[128];
+
+	write_defines(defines, sizeof(defines), p);
+	return clef__launch(w->dev, &(clef__launch_opts){
+					    .program = "conv_winograd_weights",
+					    .defines = defines,
+					    .kernel = "winograd_sum",
+					    .global = { (size_t)clef__divide_up(g->c, VECTOR), (size_t)g->k },
+					    .local = { 1, 1 },
+					    .bytes = 4.0 * ((double)parts->numel + (double)w->numel),
+					    .args = { CLEF__TENSOR(parts), CLEF__TENSOR(x), CLEF__TENSOR(y),
+						      CLEF__TENSOR(w), CLEF__FLOAT(beta), CLEF__INT(g->n),
+						      clef__conv_size(g), clef__conv_step(g), blocks_arg(p) },
+				    });
+}
+
+static clef_status backward_weights(const clef__node *n, const clef__conv *g, const clef_tensor *x,
+				    const clef_tensor *y, float beta, clef_tensor *w)
+{
+	const plan p = make_plan(w->dev, g);
+	clef_tensor *parts =
+		clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(p.chunks, p.k_blocks * p.c_blocks, (int64_t)p.part));
+	clef_status status;
+
+	if (!parts)
+		return clef_error_status();
+	status = multiply(&p, g, x, y, parts);
+	if (!status)
+		status = add_up(&p, g, parts, x, y, beta, w);
+	clef__scratch_free(parts);
+	return status;
+}
+
+const clef__conv_impl clef__conv_winograd_weights = { "winograd_weights", fits, pays, NULL, NULL, backward_weights };
