@@ -14,6 +14,7 @@
 /* Work-items for each core, so that the last ones do not wait for one. */
 #define TASKS_EACH 4
 #define MIN_TILES  48
+#define MIN_WIDTH  16 /* channels, and outputs */
 /* Panels of outputs that are multiplied before their result is transformed. */
 #define MAX_BLOCK 5
 
@@ -36,7 +37,7 @@ static int choose_rows(const clef_device *dev, int outputs)
 {
 	if (clef_device_get_info(dev)->float_vector < 16)
 		return 3;
-	return outputs % 13 == 0 || outputs > 33 ? 13 : 11;
+	return outputs <= 16 ? 8 : outputs % 13 == 0 || outputs > 33 ? 13 : 11;
 }
 
 static void set_tiles(plan *p, const clef__conv *g, int tiles)
@@ -105,7 +106,7 @@ static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way
 	clef__conv as = way == CLEF__CONV_FORWARD ? *g : transposed(g);
 
 	(void)dev;
-	return g->c >= 32 && g->k >= 32 &&
+	return g->c >= MIN_WIDTH && g->k >= MIN_WIDTH &&
 	       (double)g->n * clef__divide_up(as.oh, 4) * clef__divide_up(as.ow, 4) >= MIN_TILES;
 }
 
