@@ -191,7 +191,7 @@ static clef_tensor *apply_no_bias(clef_tensor **x, const void *opts)
 
 /* ---- running a case ---- */
 
-const char *const conv_impls[CONV_IMPLS] = { "im2col", "direct", "winograd", "winograd_weights", "cpu", "cpu_weights" };
+const char *const conv_impls[CONV_IMPLS] = { "im2col", "direct", "winograd", "cpu", "cpu_weights", "winograd_weights" };
 int conv_runs[CONV_IMPLS];
 
 double conv_tolerance(const char *impl)

@@ -247,6 +247,37 @@ static void check_accumulation(const op_case *c, clef_tensor *loss, const operan
 	free(once);
 }
 
+/* Inputs that are results themselves get the same gradients, some in the memory of the result's. */
+static void check_in_place(const op_case *c, clef_tape *tape, operand *in, const clef_array *weight)
+{
+	clef_tensor *x[OP_INPUTS];
+	float *once[OP_INPUTS] = { NULL }, *again;
+
+	ck_ok(clef_tape_begin(tape));
+	for (int i = 0; i < c->inputs; i++) {
+		x[i] = in[i].x;
+		if (c->in[i].label)
+			continue;
+		once[i] = malloc((size_t)in[i].ref.numel * sizeof(float) + 1);
+		ck_assert_ptr_nonnull(once[i]);
+		read_grad(&in[i], once[i]);
+		x[i] = ck_new(clef_reshape(in[i].x, clef_tensor_shape(in[i].x)));
+	}
+	ck_ok(clef_backward(clef_sum(clef_mul(c->apply(x, c->opts), clef_input(tape, weight)), NULL)));
+	for (int i = 0; i < c->inputs; i++) {
+		size_t size = (size_t)in[i].ref.numel * sizeof(float);
+
+		if (!once[i])
+			continue;
+		again = malloc(size + 1);
+		ck_assert_ptr_nonnull(again);
+		read_grad(&in[i], again);
+		ck_assert_msg(memcmp(once[i], again, size) == 0, "%s: gradient %d in place has other bits", c->name, i);
+		free(again);
+		free(once[i]);
+	}
+}
+
 static void check_gradients(const op_case *c, clef_tape *tape, operand *in, clef_tensor *y, ref_array *ref)
 {
 	double *weight = malloc((size_t)ref->numel * sizeof(double) + 1);
@@ -267,6 +298,8 @@ static void check_gradients(const op_case *c, clef_tape *tape, operand *in, clef
 			check_accumulation(c, loss, &in[i]);
 			check_guards(c->name, in[i].grads, NULL);
 		}
+	if (ref->numel)
+		check_in_place(c, tape, in, &array);
 	free(weight);
 	free(w);
 }

@@ -143,7 +143,7 @@ static clef_status backward_side(const clef__node *n, const clef_tensor *dy, int
 	clef_status status;
 
 	if (clef_shape_equal(*x, *y))
-		return passes_dy ? clef__axpby(1, dy, dx->beta, dx->dx) : gradient(n, dy, side, dx->beta, dx->dx);
+		return passes_dy ? clef__pass_gradient(dy, dx) : gradient(n, dy, side, dx->beta, dx->dx);
 	for (int i = 0; i < y->ndim; i++)
 		reduce[y->ndim - 1 - i] = dim_from_end(x, i) == 1 && dim_from_end(y, i) != 1;
 	if (passes_dy)
@@ -168,8 +168,14 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 	return status;
 }
 
+/* The other operand needs dy as it is. */
+static bool in_place(const clef__node *n)
+{
+	return strcmp(((const binary *)n->op)->gradient[0], "dy") == 0 && clef_shape_equal(n->x[0]->shape, n->y->shape);
+}
+
 #define BINARY(name, value, da, db)                                                                                    \
-	static const binary name##_row = { { #name, infer, forward, backward },                                        \
+	static const binary name##_row = { { #name, infer, forward, backward, in_place },                              \
 					   "#define VALUE " value "\n#define GRADIENT_A " da                           \
 					   "\n#define GRADIENT_B " db "\n",                                            \
 					   { da, db },                                                                 \

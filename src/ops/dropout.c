@@ -129,13 +129,13 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 static clef_status identity_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	(void)n;
-	return dx->dx ? clef__axpby(1, dy, dx->beta, dx->dx) : CLEF_OK;
+	return clef__pass_gradient(dy, dx);
 }
 
-static const clef__op dropout = { "dropout", infer, forward, backward };
-static const clef__op dropout_off = { "dropout", infer, NULL, identity_backward };
-static const clef__op dropout2d = { "dropout2d", infer, forward, backward };
-static const clef__op dropout2d_off = { "dropout2d", infer, NULL, identity_backward };
+static const clef__op dropout = { "dropout", infer, forward, backward, clef__in_place };
+static const clef__op dropout_off = { "dropout", infer, NULL, identity_backward, clef__in_place };
+static const clef__op dropout2d = { "dropout2d", infer, forward, backward, clef__in_place };
+static const clef__op dropout2d_off = { "dropout2d", infer, NULL, identity_backward, clef__in_place };
 
 static clef_tensor *apply(const clef__op *on, const clef__op *off, clef_tensor *x, float p, bool training,
 			  clef_rng *rng)

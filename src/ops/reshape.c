@@ -36,11 +36,11 @@ static clef_status infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
 static clef_status backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	(void)n;
-	return dx->dx ? clef__axpby(1, dy, dx->beta, dx->dx) : CLEF_OK;
+	return clef__pass_gradient(dy, dx);
 }
 
-static const clef__op reshape = { "reshape", infer, NULL, backward };
-static const clef__op flatten = { "flatten", infer, NULL, backward };
+static const clef__op reshape = { "reshape", infer, NULL, backward, clef__in_place };
+static const clef__op flatten = { "flatten", infer, NULL, backward, clef__in_place };
 
 clef_tensor *clef_reshape(clef_tensor *x, clef_shape shape)
 {

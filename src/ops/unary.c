@@ -84,7 +84,7 @@ static clef_tensor *apply(const unary *u, clef_tensor *x, float p, float q)
 #define EXPRESSIONS(parameters, value, gradient)                                                                       \
 	"#define PARAMETERS " parameters "\n#define VALUE " value "\n#define GRADIENT " gradient "\n"
 #define UNARY(name, parameters, p_default, q_default, value, gradient)                                                 \
-	static const unary name##_row = { .op = { #name, infer, forward, backward },                                   \
+	static const unary name##_row = { .op = { #name, infer, forward, backward, clef__in_place },                   \
 					  .defines = EXPRESSIONS(parameters, value, gradient),                         \
 					  .dx = gradient,                                                              \
 					  .backward_label = #name " backward",                                         \

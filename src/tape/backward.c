@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Gradients. One walk over the recording from its end: each node adds to the gradients of its inputs, and then its own
- * result's gradient is not needed any more and its memory goes to the next. The first term of a gradient is written
+ * result's gradient is not needed any more and its memory goes to the next, at once where an operation can work in
+ * place. The first term of a gradient is written
  * with beta 0 and the others are added with beta 1, in the order of the walk, so sums are the same in every run and
  * nothing has to be zeroed.
  */
@@ -47,23 +48,52 @@ clef_tensor *clef_grad(const clef_tensor *x)
 	return x->grad;
 }
 
-static clef_status make_grad(clef_tensor *x)
+/* In the memory of `from`, if there is one. */
+static clef_status make_grad(clef_tensor *x, const clef_tensor *from)
 {
-	if (x->tape) {
-		x->grad = clef__tape_tensor(x->tape, CLEF_FLOAT32, x->shape);
-		return x->grad ? clef__tape_allocate(x->grad) : CLEF_ERROR_MEMORY;
+	if (!x->tape) {
+		x->grad = clef_tensor_new(x->dev, CLEF_FLOAT32, x->shape);
+		return x->grad ? CLEF_OK : clef_error_status();
 	}
-	x->grad = clef_tensor_new(x->dev, CLEF_FLOAT32, x->shape);
-	return x->grad ? CLEF_OK : clef_error_status();
+	x->grad = clef__tape_tensor(x->tape, CLEF_FLOAT32, x->shape);
+	if (!x->grad || !from)
+		return x->grad ? clef__tape_allocate(x->grad) : CLEF_ERROR_MEMORY;
+	clef__buffer_retain(from->buffer);
+	x->grad->buffer = from->buffer;
+	x->grad->offset = from->offset;
+	return CLEF_OK;
 }
 
-/* Where the next term of the gradient of x goes in this pass. */
-static clef_status grad_target(clef_tensor *x, uint64_t pass, bool accumulate, clef__grad *target)
+/* Whether the gradient of x[0] may begin where that of the result ends, which no one reads afterwards. */
+static bool passes_memory(const clef__node *n, uint64_t pass)
+{
+	const clef_tensor *x = n->x[0];
+
+	return n->op->in_place && x->tape && x->grad_pass != pass && !n->y->asked_grad && x->numel == n->y->numel &&
+	       n->op->in_place(n);
+}
+
+bool clef__in_place(const clef__node *n)
+{
+	(void)n;
+	return true;
+}
+
+clef_status clef__pass_gradient(const clef_tensor *dy, const clef__grad *dx)
+{
+	if (!dx->dx || (dx->beta == 0 && dx->dx->buffer == dy->buffer && dx->dx->offset == dy->offset))
+		return CLEF_OK;
+	return clef__axpby(1, dy, dx->beta, dx->dx);
+}
+
+/* Where the next term of the gradient of x goes in this pass; from: the memory that it may take for the first. */
+static clef_status grad_target(clef_tensor *x, uint64_t pass, bool accumulate, const clef_tensor *from,
+			       clef__grad *target)
 {
 	bool first = x->grad_pass != pass;
 
 	if (!x->grad || (x->tape && first)) {
-		clef_status status = make_grad(x);
+		clef_status status = make_grad(x, from);
 
 		if (status)
 			return status;
@@ -85,7 +115,8 @@ static clef_status node_backward(const clef__node *n, uint64_t pass, bool accumu
 	for (int i = 0; i < n->inputs && !status; i++) {
 		grads[i] = (clef__grad){ NULL, 0 };
 		if (n->x[i]->requires_grad)
-			status = grad_target(n->x[i], pass, accumulate, &grads[i]);
+			status = grad_target(n->x[i], pass, accumulate,
+					     i == 0 && passes_memory(n, pass) ? y->grad : NULL, &grads[i]);
 	}
 	if (!status)
 		status = n->op->backward(n, y->grad, grads);
@@ -127,7 +158,7 @@ static clef_status backward(const char *what, clef_tensor *loss, bool accumulate
 	grads = clef__arena_alloc(&tape->arena, (size_t)most * sizeof(clef__grad));
 	if (!grads)
 		return CLEF_ERROR_MEMORY;
-	status = grad_target(loss, pass, false, &start);
+	status = grad_target(loss, pass, false, NULL, &start);
 	if (!status)
 		status = clef_fill(start.dx, 1);
 	for (int i = tape->node_count - 1; i >= 0 && !status; i--)

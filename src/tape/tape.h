@@ -26,7 +26,17 @@ typedef struct clef__op {
 	/* Enqueues each wanted dx[i], in the order of i and by kernels of their own: two of them may be one tensor, the
 	 * second then with beta 1. NULL: no gradient flows through. */
 	clef_status (*backward)(const clef__node *n, const clef_tensor *dy, const clef__grad *dx);
+	/* Whether dx[0] may have the memory of dy, where both have as many elements: each element of dx[0] follows from
+	 * that of dy, and then nothing else needs dy. NULL: no. */
+	bool (*in_place)(const clef__node *n);
 } clef__op;
+
+/* An in_place for operations of which it always holds. */
+bool clef__in_place(const clef__node *n);
+
+/* dx = beta dx + dy, which may be in one place: where the gradient passes. */
+clef_status clef__pass_gradient(const clef_tensor *dy, const clef__grad *dx);
+
 
 struct clef__node {
 	const clef__op *op;
