@@ -153,8 +153,8 @@ START_TEST(nonfinite)
 	const int outputs[] = { 14, 3, 15 };
 
 	for (int i = 0; i < CLEF_COUNT(cases); i++)
-		for (int j = 0; j < CLEF_COUNT(x); j++) {
-			int64_t c = x[j].dim[1], k = outputs[j];
+		for (int j = test_small() ? 2 : 0; j < CLEF_COUNT(x); j++) {
+			int64_t c = x[j].dim[1], k = test_small() ? 2 : outputs[j];
 
 			conv_case_run_nonfinite(
 				x[j], cases[i].transposed ? CLEF_SHAPE(c, k, 3, 3) : CLEF_SHAPE(k, c, 3, 3), &cases[i]);
