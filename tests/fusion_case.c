@@ -55,6 +55,11 @@ static clef_tensor *norm_evaluation(const fusion_operands *o, clef_activation ac
 			       &(clef_batch_norm_opts){ .activation = act });
 }
 
+static clef_tensor *add_act(const fusion_operands *o, clef_activation act)
+{
+	return clef_add_act(o->x[0], o->x[1], act);
+}
+
 static clef_tensor *norm_plain(const fusion_operands *o, clef_activation act)
 {
 	return clef_batch_norm_plain(o->x[0], o->mean, o->var,
@@ -92,6 +97,7 @@ const fusion_op fusion_ops[] = {
 	{ "batch_norm evaluation", "", 3, { S(3, 7, 2, 9), S(7), S(7) },
 	  { S(2, 2, 2), S(2), S(2) }, norm_evaluation },
 	{ "batch_norm_plain", "", 1, { S(3, 4, 35) }, { S(2, 2, 3) }, norm_plain },
+	{ "add_act", "", 2, { S(3, 5, 67), S(3, 5, 67) }, { S(2, 3), S(2, 3) }, add_act },
 	{ "batch_norm large", "", 3, { S(7, 3, 25, 41), S(3), S(3) },
 	  { S(2, 2, 20), S(2), S(2) }, norm_training },
 };

@@ -251,6 +251,26 @@ END_TEST
 
 /* ---- edges ---- */
 
+static clef_tensor *add_act(const fusion_operands *o, clef_activation act)
+{
+	return clef_add_act(o->x[0], o->x[1], act);
+}
+
+/* Sums of unlike shapes do not fuse. */
+START_TEST(broadcast_sum)
+{
+	const fusion_op op = { .name = "add_act broadcast",
+			       .impl = "",
+			       .inputs = 2,
+			       .shape = { CLEF_SHAPE(3, 5, 7), CLEF_SHAPE(5, 1) },
+			       .small = { CLEF_SHAPE(2, 3), CLEF_SHAPE(3) },
+			       .apply = add_act };
+
+	fusion_check(&op, (clef_activation){ CLEF_ACT_RELU }, false);
+	fusion_check(&op, (clef_activation){ CLEF_ACT_GELU }, false);
+}
+END_TEST
+
 START_TEST(nothing)
 {
 	const clef_activation relu = { CLEF_ACT_RELU }, gelu = { CLEF_ACT_GELU };
@@ -315,6 +335,7 @@ Suite *fusion_suite(void)
 	tcase_add_loop_test(c, bends, 0, CLEF_ACT_KINDS);
 	tcase_add_test(c, slopes_at_ends);
 	tcase_add_test(c, costs_less);
+	tcase_add_test(c, broadcast_sum);
 	tcase_add_test(c, nothing);
 	tcase_add_test(c, errors);
 	suite_add_tcase(s, c);

@@ -17,7 +17,7 @@ clef_tensor *resnet_block(clef_module *m, const char *name, clef_tensor *x, int6
 	y = conv_norm(m, "conv2", "bn2", y, (conv_norm_opts){ out, 3 });
 	if (projects)
 		x = conv_norm(m, "downsample.0", "downsample.1", x, (conv_norm_opts){ out, 1, .stride = stride });
-	y = clef_relu(clef_add(y, x));
+	y = clef_add_act(y, x, (clef_activation){ CLEF_ACT_RELU });
 	clef_module_leave(m);
 	return y;
 }

@@ -60,6 +60,10 @@ CLEF_API clef_tensor *clef_linear_no_bias(clef_tensor *x, clef_tensor *w);
 CLEF_API clef_tensor *clef_linear_act(clef_tensor *x, clef_tensor *w, clef_tensor *b, clef_activation activation);
 CLEF_API clef_tensor *clef_linear_act_no_bias(clef_tensor *x, clef_tensor *w, clef_activation activation);
 
+/* y = activation(a + b), the end of a residual block: clef_activate() of clef_add(), in one kernel and keeping y alone
+ * where both have one shape and the activation allows it (activation.h). */
+CLEF_API clef_tensor *clef_add_act(clef_tensor *a, clef_tensor *b, clef_activation activation);
+
 /*
  * y = a b: products of matrices, a [..., m, k], b [..., k, n], y [..., m, n]. The dimensions before the last two are
  * those of a batch and broadcast as in clef_add(): aligned at the end, equal or 1. A tensor of one dimension is a row

@@ -26,9 +26,10 @@ clef_activation clef__activation_resolve(clef_activation activation);
 /* The lines of #define, a constant, that give activation.clh its meaning; NULL for CLEF_ACT_NONE. */
 const char *clef__activation_defines(clef_activation activation);
 
-/* dz = the gradient to what was activated, from that to n->y, for a resolved activation that fuses and is not
- * CLEF_ACT_NONE. dz may be dy. */
+/* *dz = the gradient to what was activated, from that to n->y, for a resolved activation that fuses. dy itself for
+ * CLEF_ACT_NONE; else in the memory of dy, or, where someone asked for the gradient of y, in *scratch. That is the
+ * caller's to free, after an error too, and otherwise NULL. */
 clef_status clef__activation_backward(const clef__node *n, clef_activation activation, const clef_tensor *dy,
-				      const clef_tensor *dz);
+				      const clef_tensor **dz, clef_tensor **scratch);
 
 #endif

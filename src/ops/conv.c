@@ -188,20 +188,6 @@ static clef__conv_epilogue epilogue(const clef__node *n)
 	return (clef__conv_epilogue){ n->inputs > 2 ? n->x[2] : NULL, o->activation };
 }
 
-/* The gradient to what is activated: a scratch tensor, or dy as it is. */
-static clef_status activation_backward(const clef__node *n, const clef_tensor *dy, clef_tensor **scratch,
-				       const clef_tensor **dz)
-{
-	const clef__conv_opts *o = n->opts;
-
-	*scratch = NULL;
-	*dz = dy;
-	if (!o->activation.kind)
-		return CLEF_OK;
-	*dz = *scratch = clef__scratch(n, CLEF_FLOAT32, dy->shape);
-	return *scratch ? clef__activation_backward(n, o->activation, dy, *scratch) : clef_error_status();
-}
-
 static clef_status bias_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	bool all_but_channels[CLEF_MAX_DIMS] = { true, false, true, true };
@@ -259,9 +245,10 @@ static clef_status weights_backward(const clef__node *n, const clef_tensor *dy, 
 
 clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
-	clef_tensor *scratch;
+	const clef__conv_opts *o = n->opts;
 	const clef_tensor *dz;
-	clef_status status = activation_backward(n, dy, &scratch, &dz);
+	clef_tensor *scratch;
+	clef_status status = clef__activation_backward(n, o->activation, dy, &dz, &scratch);
 
 	if (!status && dx[0].dx)
 		status = images_backward(n, dz, &dx[0]);
@@ -286,9 +273,9 @@ clef_status clef__conv_transpose_forward(const clef__node *n)
 clef_status clef__conv_transpose_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef__conv_opts *o = n->opts;
-	clef_tensor *scratch;
 	const clef_tensor *dz;
-	clef_status status = activation_backward(n, dy, &scratch, &dz);
+	clef_tensor *scratch;
+	clef_status status = clef__activation_backward(n, o->activation, dy, &dz, &scratch);
 
 	if (!status && dx[0].dx)
 		status = o->impl[CLEF__CONV_FORWARD]->forward(n, &o->g, dz, n->x[1], NULL, dx[0].beta, dx[0].dx);

@@ -118,19 +118,13 @@ static clef_status linear_backward_from(const clef__node *n, const clef_tensor *
 
 static clef_status linear_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
-	const clef_activation *activation = n->opts;
-	clef_tensor *dz;
-	clef_status status;
+	const clef_tensor *dz;
+	clef_tensor *scratch;
+	clef_status status = clef__activation_backward(n, *(const clef_activation *)n->opts, dy, &dz, &scratch);
 
-	if (activation->kind == CLEF_ACT_NONE)
-		return linear_backward_from(n, dy, dx);
-	dz = clef__scratch(n, CLEF_FLOAT32, dy->shape);
-	if (!dz)
-		return clef_error_status();
-	status = clef__activation_backward(n, *activation, dy, dz);
 	if (!status)
 		status = linear_backward_from(n, dz, dx);
-	clef__scratch_free(dz);
+	clef__scratch_free(scratch);
 	return status;
 }
 

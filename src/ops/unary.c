@@ -168,9 +168,17 @@ const char *clef__activation_defines(clef_activation a)
 }
 
 clef_status clef__activation_backward(const clef__node *n, clef_activation a, const clef_tensor *dy,
-				      const clef_tensor *dz)
+				      const clef_tensor **dz, clef_tensor **scratch)
 {
-	return enqueue_backward(row_of(a.kind), &(unary_opts){ a.p, a.q }, n->y, n->y, dy, 0, dz);
+	*scratch = NULL;
+	*dz = dy;
+	if (a.kind == CLEF_ACT_NONE)
+		return CLEF_OK;
+	if (n->y->asked_grad)
+		*dz = *scratch = clef__scratch(n, CLEF_FLOAT32, dy->shape);
+	if (!*dz)
+		return clef_error_status();
+	return enqueue_backward(row_of(a.kind), &(unary_opts){ a.p, a.q }, n->y, n->y, dy, 0, *dz);
 }
 
 clef_tensor *clef_activate(clef_tensor *x, clef_activation a)

@@ -4,6 +4,7 @@
 import torch
 import torch.nn.functional as F
 
+import activation
 from case import Row
 
 
@@ -57,6 +58,11 @@ def make_linear_act_no_bias(r):
 	return inputs, options
 
 
+def make_add_act(r):
+	shape = r.dims(0, 4)
+	return {"a": r.floats(shape), "b": r.floats(shape)}, {"act": activation.pick(r)}
+
+
 def activated(y, o):
 	return ACTIVATIONS[o.kind](y, o.p, o.q)
 
@@ -103,6 +109,8 @@ def rows(_clef):
 			lambda x, o: activated(F.linear(x.x, x.w, x.b), o), composed=True),
 		Row("linear_act_no_bias", make_linear_act_no_bias, lambda c, x, o: c.linear_act_no_bias(x.x, x.w, o.act),
 			lambda x, o: activated(F.linear(x.x, x.w), o), composed=True),
+		Row("add_act", make_add_act, lambda c, x, o: c.add_act(x.a, x.b, o.act),
+			lambda x, o: activation.apply(x.a + x.b, o.act), composed=True),
 		Row("matmul", make_matmul, lambda c, x, o: c.matmul(x.a, x.b), lambda x, o: torch.matmul(x.a, x.b)),
 		Row("matmul_trans", make_matmul_trans,
 			lambda c, x, o: c.matmul_trans(x.a, int(o.trans_a), x.b, int(o.trans_b)), matmul_trans),
