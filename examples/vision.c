@@ -12,36 +12,6 @@
 
 #include <models.h>
 
-enum { CIFAR_PIXELS = 3 * 32 * 32, CIFAR_FILE = 10000, CIFAR_FILES = 5 };
-
-/* CIFAR-10: files of records, each a label and an image of three channels. NULL where a file is missing or short. */
-static clef_dataset *open_cifar(const char *folder, bool train)
-{
-	int files = train ? CIFAR_FILES : 1, count = 0;
-	uint8_t *images = malloc((size_t)files * CIFAR_FILE * CIFAR_PIXELS),
-		*labels = malloc((size_t)files * CIFAR_FILE);
-	char path[4096];
-	clef_dataset *set = NULL;
-
-	for (int i = 0; i < files && images && labels; i++) {
-		FILE *file;
-
-		snprintf(path, sizeof(path), train ? "%s/data_batch_%d.bin" : "%s/test_batch.bin", folder, i + 1);
-		file = fopen(path, "rb");
-		for (int k = 0; k < CIFAR_FILE && file; k++, count++)
-			if (fread(labels + count, 1, 1, file) != 1 ||
-			    fread(images + (size_t)count * CIFAR_PIXELS, CIFAR_PIXELS, 1, file) != 1)
-				break;
-		if (file)
-			fclose(file);
-	}
-	if (count == files * CIFAR_FILE)
-		set = clef_dataset_new(images, labels, count, CLEF_SHAPE(3, 32, 32), 10);
-	free(images);
-	free(labels);
-	return set;
-}
-
 static bool open_sets(const char *folder, clef_dataset *sets[2])
 {
 	if (!folder) {
@@ -51,11 +21,8 @@ static bool open_sets(const char *folder, clef_dataset *sets[2])
 		clef_dataset_free(all);
 		return sets[1] != NULL;
 	}
-	for (int i = 0; i < 2; i++) {
-		sets[i] = open_cifar(folder, i == 0);
-		if (!sets[i])
-			sets[i] = clef_mnist_open(folder, i == 0);
-	}
+	for (int i = 0; i < 2; i++)
+		sets[i] = clef_dataset_open(folder, i == 0);
 	return sets[0] && sets[1];
 }
 
@@ -90,7 +57,10 @@ int main(int argc, char **argv)
 	model_config narrow = { .width = 16, .stages = 3 };
 	clef_dataset *sets[2] = { NULL, NULL };
 	clef_loader *loaders[2] = { NULL, NULL };
-	clef_loader_opts load = { .batch = folder ? 128 : 32, .shuffle = true, .seed = 1 };
+	float mean[3] = { 0 }, std[3] = { 0 };
+	clef_loader_opts load = {
+		.batch = folder ? 128 : 32, .shuffle = true, .seed = 1, .channel_mean = mean, .channel_std = std
+	};
 	double accuracy = -1;
 
 	if (!model_find(name) || epochs < 1) {
@@ -98,7 +68,8 @@ int main(int argc, char **argv)
 			"usage: vision [resnet18 | vgg11 | mobilenet_v2 [FOLDER [EPOCHS]]], EPOCHS 1 or more\n");
 		return 2;
 	}
-	if (open_sets(folder, sets) && !clef_dataset_stats(sets[0], 1.0f / 255.0f, &load.mean, &load.std))
+	if (open_sets(folder, sets) && clef_dataset_channels(sets[0]) <= CLEF_COUNT(mean) &&
+	    !clef_dataset_channel_stats(sets[0], 1.0f / 255.0f, mean, std))
 		for (int i = 0; i < 2; i++)
 			loaders[i] = clef_loader_open(sets[i], &load);
 

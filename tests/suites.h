@@ -35,6 +35,7 @@
 	X(gzread) \
 	X(data) \
 	X(readers) \
+	X(cifar) \
 	X(loader) \
 	X(pointwise) \
 	X(ops) \

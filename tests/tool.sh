@@ -394,6 +394,17 @@ mnist_layout() {
 		has out "images  8 to train, 2 to validate, 10 to test"
 }
 
+# Ten black images, of airplanes: a channel without any deviation must not make NaN.
+cifar_layout() {
+	mkdir -p planes
+	for part in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+		head -c 30730 /dev/zero >"planes/$part.bin"
+	done
+	run 0 train --data planes --epochs 2 --val-split 0 --model "linear(10)" --optim sgd --lr 1 --log planes.jsonl &&
+		has out "images [3, 32, 32], 10 classes" && has out "images  50 to train, 0 to validate, 10 to test" &&
+		has out "test accuracy 100.00 %" && has planes.jsonl '"mean":[0.0,0.0,0.0],"std":[0.0,0.0,0.0]'
+}
+
 # Ctrl-C comes while it trains: 100 million epochs take longer. The signal is sent to the program alone, and once.
 interrupt() {
 	status=0
@@ -428,6 +439,7 @@ try "batches add up to a step" accumulates
 try "flatten is put in front" flatten
 try "nothing held out" no_validation
 try "a folder in MNIST's layout" mnist_layout
+try "a folder with CIFAR-10" cifar_layout
 try "Ctrl-C" interrupt
 if command -v script >/dev/null; then
 	try "the bar on a terminal" terminal

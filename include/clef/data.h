@@ -42,9 +42,23 @@ CLEF_API int clef_dataset_classes(const clef_dataset *set);
 CLEF_API const uint8_t *clef_dataset_samples(const clef_dataset *set);
 CLEF_API const uint8_t *clef_dataset_labels(const clef_dataset *set);
 
+/* The name of a class, "airplane", owned by the set; NULL where the files of the set name none, and for a label that is
+ * none of 0..classes-1. */
+CLEF_API const char *clef_dataset_class(const clef_dataset *set, int label);
+
+/* Channels of a sample: the first dimension of one with three or more, [channels, height, width], else 1. */
+CLEF_API int64_t clef_dataset_channels(const clef_dataset *set);
+
 /* Mean and standard deviation of all raw values times `scale`, over the whole set; either pointer may be NULL.
  * The deviation is the population's, as is customary for normalising. ERROR_SHAPE on an empty set. */
 CLEF_API clef_status clef_dataset_stats(const clef_dataset *set, float scale, float *mean, float *std);
+
+/* The same for each channel, into arrays of clef_dataset_channels(set) values; for clef_loader_opts. */
+CLEF_API clef_status clef_dataset_channel_stats(const clef_dataset *set, float scale, float *mean, float *std);
+
+/* The training or the test part of a set of any kind below that is told by its files: a folder with CIFAR-10, else one
+ * with MNIST. */
+CLEF_API clef_dataset *clef_dataset_open(const char *path, bool train);
 
 /* Images and labels in the IDX format (magic 2051 with dimensions count, height, width, and 2049 with dimension count;
  * big-endian), as MNIST and its kin are published. The sample's shape is [1, height, width]; classes is the largest
@@ -56,6 +70,11 @@ CLEF_API clef_dataset *clef_idx_open(const char *images, const char *labels, int
  * Files without a prefix go before those with one, and plain ones before compressed ones; several prefixes in one
  * folder are an error. */
 CLEF_API clef_dataset *clef_mnist_open(const char *folder, bool train);
+
+/* CIFAR-10 in its binary version: data_batch_1.bin to data_batch_5.bin with `train`, else test_batch.bin; with or
+ * without .gz. Samples are [3, 32, 32], red first. 10 classes with their names. Each file may have any number of
+ * records from 1 on. */
+CLEF_API clef_dataset *clef_cifar10_open(const char *folder, bool train);
 
 /* Comma-separated integers 0..255, one sample a line, the label in the last column; blank lines are passed over, and so
  * are blanks around a number. The number of columns must be numel(sample) + 1. classes as in clef_idx_open(). An error
@@ -75,10 +94,12 @@ typedef struct clef_loader_opts {
 	int64_t batch; /* samples a batch; default 1 */
 	bool shuffle;  /* a new order every epoch: the permutation of stream (seed, epoch) */
 	uint64_t seed;
-	bool drop_last; /* leave out a last batch that is not full */
-	float scale;    /* x = (raw * scale - mean) / std; default 1/255 */
-	float mean;     /* default 0 */
-	float std;      /* > 0; default 1 */
+	bool drop_last;            /* leave out a last batch that is not full */
+	float scale;               /* x = (raw * scale - mean) / std; default 1/255 */
+	float mean;                /* default 0 */
+	float std;                 /* > 0; default 1 */
+	const float *channel_mean; /* clef_dataset_channels() values instead of mean; only read when opening */
+	const float *channel_std;  /* the same instead of std; a 0 among them counts as 1 */
 } clef_loader_opts;
 
 /* A batch in host memory, owned by the loader and valid until its next call: hand it to clef_input(). */
@@ -87,6 +108,7 @@ typedef struct clef_batch {
 	clef_array labels; /* int32 [count] */
 	int64_t count;     /* samples in this batch */
 	int64_t index;     /* number of this batch in the epoch, from 0 */
+	clef_rng rng;      /* random numbers for this batch, a stream by (seed, epoch, index): 2^32 draws */
 } clef_batch;
 
 /* A loader over a set, which must outlive it. opts NULL: all defaults. All its memory is allocated here: one batch, of

@@ -22,6 +22,7 @@ struct clef_dataset {
 	int64_t numel; /* of one sample */
 	clef_shape sample;
 	int classes;
+	char **names; /* of the classes, in one block; or NULL */
 };
 
 /* The contents of a file; free data with free(). */
@@ -40,6 +41,10 @@ clef_status clef__file_read(const char *what, const char *path, size_t limit, cl
 
 /* A set that takes over both buffers, which came from malloc(); they are freed if that fails. Checks nothing. */
 clef_dataset *clef__dataset_adopt(uint8_t *samples, uint8_t *labels, int64_t count, clef_shape sample, int classes);
+
+/* Gives the classes of a set their names, which are copied. Returns the set, or NULL where that fails, and then the set
+ * is freed. NULL is accepted for either. */
+clef_dataset *clef__dataset_name_classes(clef_dataset *set, const char *const *names);
 
 /* Checks the shape of a sample, and the number of classes where 0 stands for "as the labels say". */
 clef_status clef__sample_check(const char *what, clef_shape sample);

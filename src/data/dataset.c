@@ -46,7 +46,28 @@ clef_dataset *clef__dataset_adopt(uint8_t *samples, uint8_t *labels, int64_t cou
 		free(labels);
 		return NULL;
 	}
-	*set = (clef_dataset){ samples, labels, count, clef_shape_numel(sample), sample, classes };
+	*set = (clef_dataset){ samples, labels, count, clef_shape_numel(sample), sample, classes, NULL };
+	return set;
+}
+
+clef_dataset *clef__dataset_name_classes(clef_dataset *set, const char *const *names)
+{
+	size_t size = 0, at;
+
+	if (!set || !names)
+		return set;
+	for (int i = 0; i < set->classes; i++)
+		size += sizeof(char *) + strlen(names[i]) + 1;
+	set->names = clef__calloc(1, size, "the names of classes");
+	if (!set->names) {
+		clef_dataset_free(set);
+		return NULL;
+	}
+	at = (size_t)set->classes * sizeof(char *);
+	for (int i = 0; i < set->classes; i++) {
+		set->names[i] = (char *)set->names + at;
+		at += strlen(strcpy(set->names[i], names[i])) + 1;
+	}
 	return set;
 }
 
@@ -95,6 +116,7 @@ void clef_dataset_free(clef_dataset *set)
 		return;
 	free(set->samples);
 	free(set->labels);
+	free(set->names);
 	free(set);
 }
 
@@ -113,6 +135,16 @@ int clef_dataset_classes(const clef_dataset *set)
 	return set ? set->classes : 0;
 }
 
+const char *clef_dataset_class(const clef_dataset *set, int label)
+{
+	return set && set->names && label >= 0 && label < set->classes ? set->names[label] : NULL;
+}
+
+int64_t clef_dataset_channels(const clef_dataset *set)
+{
+	return !set ? 0 : set->sample.ndim < 3 ? 1 : set->sample.dim[0];
+}
+
 const uint8_t *clef_dataset_samples(const clef_dataset *set)
 {
 	return set ? set->samples : NULL;
@@ -123,31 +155,71 @@ const uint8_t *clef_dataset_labels(const clef_dataset *set)
 	return set ? set->labels : NULL;
 }
 
+/* Adds the values of one channel to the counts. */
+static void count_values(const clef_dataset *set, int64_t channel, uint64_t bins[256])
+{
+	int64_t area = set->numel / clef_dataset_channels(set);
+
+	for (int64_t i = 0; i < set->count; i++) {
+		const uint8_t *x = set->samples + i * set->numel + channel * area;
+
+		for (int64_t k = 0; k < area; k++)
+			bins[x[k]]++;
+	}
+}
+
+static void moments(const uint64_t bins[256], float scale, float *mean, float *std)
+{
+	double n = 0, sum = 0, squares = 0;
+
+	for (int v = 0; v < 256; v++) {
+		n += (double)bins[v];
+		sum += v * (double)bins[v];
+	}
+	for (int v = 0; v < 256; v++)
+		squares += (v - sum / n) * (v - sum / n) * (double)bins[v];
+	if (mean)
+		*mean = (float)(sum / n * (double)scale);
+	if (std)
+		*std = (float)(sqrt(squares / n) * fabs((double)scale));
+}
+
+static clef_status check_stats(const char *what, const clef_dataset *set, float scale)
+{
+	if (!set)
+		return clef__null_argument(what);
+	if (!isfinite(scale) || fabs((double)scale) > (double)FLT_MAX / 255)
+		return clef__fail(CLEF_ERROR_INVALID, "%s: scale is %g; it and 255 times it must be finite", what,
+				  (double)scale);
+	if (!set->count)
+		return clef__fail(CLEF_ERROR_SHAPE, "%s: an empty set has neither mean nor deviation", what);
+	return CLEF_OK;
+}
+
 clef_status clef_dataset_stats(const clef_dataset *set, float scale, float *mean, float *std)
 {
+	clef_status s = check_stats("clef_dataset_stats", set, scale);
 	uint64_t bins[256] = { 0 };
-	double sum = 0, squares = 0, m, n, factor = (double)scale;
 
-	if (!set)
-		return clef__null_argument("clef_dataset_stats");
-	if (!isfinite(scale) || fabs(factor) > (double)FLT_MAX / 255)
-		return clef__fail(CLEF_ERROR_INVALID,
-				  "clef_dataset_stats: scale is %g; it and 255 times it must be finite", factor);
-	if (!set->count)
-		return clef__fail(CLEF_ERROR_SHAPE, "clef_dataset_stats: an empty set has neither mean nor deviation");
-	for (int64_t i = 0; i < set->count * set->numel; i++)
-		bins[set->samples[i]]++;
-	n = (double)set->count * (double)set->numel;
-	for (int v = 0; v < 256; v++)
-		sum += v * (double)bins[v];
-	m = sum / n;
-	for (int v = 0; v < 256; v++)
-		squares += (v - m) * (v - m) * (double)bins[v];
-	if (mean)
-		*mean = (float)(m * factor);
-	if (std)
-		*std = (float)(sqrt(squares / n) * fabs(factor));
+	if (s)
+		return s;
+	for (int64_t c = 0; c < clef_dataset_channels(set); c++)
+		count_values(set, c, bins);
+	moments(bins, scale, mean, std);
 	return CLEF_OK;
+}
+
+clef_status clef_dataset_channel_stats(const clef_dataset *set, float scale, float *mean, float *std)
+{
+	clef_status s = check_stats("clef_dataset_channel_stats", set, scale);
+
+	for (int64_t c = 0; c < clef_dataset_channels(set) && !s; c++) {
+		uint64_t bins[256] = { 0 };
+
+		count_values(set, c, bins);
+		moments(bins, scale, mean ? mean + c : NULL, std ? std + c : NULL);
+	}
+	return s;
 }
 
 static clef_dataset *gather(const clef_dataset *set, const int32_t *order, int64_t count)
@@ -159,7 +231,7 @@ static clef_dataset *gather(const clef_dataset *set, const int32_t *order, int64
 		memcpy(part->samples + i * size, set->samples + (size_t)order[i] * size, size);
 		part->labels[i] = set->labels[order[i]];
 	}
-	return part;
+	return clef__dataset_name_classes(part, (const char *const *)set->names);
 }
 
 clef_status clef_dataset_split(const clef_dataset *set, int64_t count, uint64_t seed, clef_dataset **first,

@@ -280,8 +280,8 @@ static clef_loader *open_loader(const run *r, const clef_dataset *set, bool shuf
 							  .shuffle = shuffle,
 							  .seed = r->options.seed,
 							  .scale = r->data.scale,
-							  .mean = r->data.mean,
-							  .std = r->data.std });
+							  .channel_mean = r->data.mean,
+							  .channel_std = r->data.std });
 }
 
 static bool open_loaders(run *r)

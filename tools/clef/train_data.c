@@ -56,7 +56,7 @@ static int failed(const train_options *o)
 	return EXIT_FAILED;
 }
 
-/* Digits come in one file, MNIST and its kin in two parts. */
+/* Digits come in one file, all else in two parts. */
 static int read_sets(const train_options *o, train_data *data)
 {
 	clef_dataset *all;
@@ -64,8 +64,8 @@ static int read_sets(const train_options *o, train_data *data)
 
 	if (strcmp(o->data, "digits") != 0) {
 		data->scale = 1.0f / 255;
-		data->train = clef_mnist_open(o->data, true);
-		data->test = data->train ? clef_mnist_open(o->data, false) : NULL;
+		data->train = clef_dataset_open(o->data, true);
+		data->test = data->train ? clef_dataset_open(o->data, false) : NULL;
 		return data->test ? -1 : failed(o);
 	}
 	data->scale = 1.0f / 16;
@@ -113,6 +113,19 @@ static int hold_out(const train_options *o, train_data *data)
 	return data->train ? -1 : failed(o);
 }
 
+static int find_stats(const train_options *o, train_data *data)
+{
+	size_t channels = (size_t)clef_dataset_channels(data->train);
+
+	data->mean = calloc(channels, sizeof(*data->mean));
+	data->std = calloc(channels, sizeof(*data->std));
+	if (!data->mean || !data->std) {
+		complain("no memory on the host for the means of %zu channels", channels);
+		return EXIT_FAILED;
+	}
+	return clef_dataset_channel_stats(data->train, data->scale, data->mean, data->std) ? failed(o) : -1;
+}
+
 int train_data_open(const train_options *o, train_data *data)
 {
 	int status = read_sets(o, data);
@@ -121,9 +134,7 @@ int train_data_open(const train_options *o, train_data *data)
 		status = check_sets(o, data);
 	if (status < 0)
 		status = hold_out(o, data);
-	if (status < 0 && clef_dataset_stats(data->train, data->scale, &data->mean, &data->std))
-		status = failed(o);
-	return status;
+	return status < 0 ? find_stats(o, data) : status;
 }
 
 void train_data_close(train_data *data)
@@ -131,4 +142,6 @@ void train_data_close(train_data *data)
 	clef_dataset_free(data->train);
 	clef_dataset_free(data->validation);
 	clef_dataset_free(data->test);
+	free(data->mean);
+	free(data->std);
 }

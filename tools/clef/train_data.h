@@ -10,7 +10,8 @@
 typedef struct train_data {
 	clef_dataset *train, *test;
 	clef_dataset *validation; /* NULL: nothing was held out */
-	float scale, mean, std;   /* for clef_loader_opts; mean and std are those of `train` */
+	float scale;              /* for clef_loader_opts, like */
+	float *mean, *std;        /* those of each channel of `train` */
 } train_data;
 
 /* Reads and splits what the options ask for. Returns -1, or the exit status after an error that was reported; `data`

@@ -84,13 +84,23 @@ static json_t *options_json(const train_options *o, float lr)
 			 o->device, "log", o->log, "print", o->print);
 }
 
+/* A value for each channel. */
+static json_t *channels_json(const train_data *d, const float *values)
+{
+	json_t *list = json_array();
+
+	for (int64_t i = 0; i < clef_dataset_channels(d->train); i++)
+		json_array_append_new(list, number((double)values[i]));
+	return list;
+}
+
 static json_t *data_json(const train_data *d)
 {
 	return json_pack("{sI sI sI so si so so so}", "train_images", (json_int_t)clef_dataset_count(d->train),
 			 "validation_images", (json_int_t)clef_dataset_count(d->validation), "test_images",
 			 (json_int_t)clef_dataset_count(d->test), "sample", shape_json(clef_dataset_sample(d->train)),
 			 "classes", clef_dataset_classes(d->train), "scale", number((double)d->scale), "mean",
-			 number((double)d->mean), "std", number((double)d->std));
+			 channels_json(d, d->mean), "std", channels_json(d, d->std));
 }
 
 int train_log_start(train_log *log, const train_options *o, const train_data *data, const clef_device_info *device,

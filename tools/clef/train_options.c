@@ -83,11 +83,12 @@ static bool parse_init(const char *text, void *field)
 	}
 
 static const option_row rows[] = {
-	ROW("data", "DIR|digits", option_text, data, "a folder in the layout of MNIST, or digits",
+	ROW("data", "DIR|digits", option_text, data, "a folder with MNIST or CIFAR-10, or digits",
 	    "what to learn: a folder with files in MNIST's format\n"
-	    "(train-images-idx3-ubyte and so on, also with .gz), or\n"
-	    "the small set of digits that comes with clef, of which\n"
-	    "a fifth is kept for the test (default: digits)"),
+	    "(train-images-idx3-ubyte and so on), or with CIFAR-10's\n"
+	    "binary version (data_batch_1.bin and so on), also with\n"
+	    ".gz; or the small set of digits that comes with clef, of\n"
+	    "which a fifth is kept for the test (default: digits)"),
 	ROW("model", "LAYERS", parse_model, model, NULL,
 	    "the layers, in order; a flatten in front may be left out\n"
 	    "(default: \"linear(256) relu linear(256) relu linear(10)\")"),

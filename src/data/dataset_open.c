@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A data set of any kind that is known, told by the names of the files. */
+#define _POSIX_C_SOURCE 200809L
+#include <unistd.h>
+
+#include "data_internal.h"
+
+static bool has(const char *folder, const char *name)
+{
+	char *path = clef__format("%s/%s", folder, name);
+	bool there = path && access(path, F_OK) == 0;
+
+	free(path);
+	return there;
+}
+
+clef_dataset *clef_dataset_open(const char *path, bool train)
+{
+	if (!path)
+		return clef__fail_null(CLEF_ERROR_INVALID, "clef_dataset_open: the path is NULL");
+	if (has(path, "data_batch_1.bin") || has(path, "data_batch_1.bin.gz") || has(path, "test_batch.bin") ||
+	    has(path, "test_batch.bin.gz"))
+		return clef_cifar10_open(path, train);
+	return clef_mnist_open(path, train);
+}
