@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small residual network (He et al. 2016) on handwritten digits, made of the blocks in models/resnet18.c. Batch
+ * A small residual network (He et al. 2016) on handwritten digits, whose block is a function: each
+ * use of it enters a module of its own, and so has parameters of its own, layer1.1.conv.weight and so on. Batch
  * normalization and the last dropout behave differently in training and in evaluation: clef_model_train() says which it
  * is.
  *
@@ -8,13 +9,40 @@
  */
 #include <stdio.h>
 
-#include <models.h>
+#include <clef/clef.h>
+
+/* A convolution of `kernel` x `kernel` without a bias, batch normalization, and an activation in the same pass. */
+static clef_tensor *conv_norm(clef_module *m, const char *name, clef_tensor *x, int64_t out, int kernel, int stride,
+			      clef_activation_kind act)
+{
+	clef_module_enter(m, name);
+	x = clef_nn_conv2d_no_bias(m, "conv", x, out, kernel,
+				   &(clef_conv2d_opts){ .stride = stride, .pad = kernel / 2 });
+	x = clef_nn_batch_norm(m, "norm", x, &(clef_batch_norm_opts){ .activation = { act } });
+	clef_module_leave(m);
+	return x;
+}
+
+/* Two convolutions beside a way around them, which is a convolution itself where the sizes differ. */
+static clef_tensor *block(clef_module *m, const char *name, clef_tensor *x, int64_t out, int stride)
+{
+	clef_tensor *y;
+
+	clef_module_enter(m, name);
+	y = conv_norm(m, "1", x, out, 3, stride, CLEF_ACT_RELU);
+	y = conv_norm(m, "2", y, out, 3, 1, CLEF_ACT_NONE);
+	if (stride != 1)
+		x = conv_norm(m, "around", x, out, 1, stride, CLEF_ACT_NONE);
+	y = clef_relu(clef_add(y, x));
+	clef_module_leave(m);
+	return y;
+}
 
 static clef_tensor *resnet(clef_module *m, clef_tensor *x)
 {
-	x = conv_norm(m, "conv1", "bn1", x, (conv_norm_opts){ 16, 3, .activation = CLEF_ACT_RELU });
-	x = resnet_block(m, "layer1", x, 16, 1);
-	x = resnet_block(m, "layer2", x, 32, 2);
+	x = conv_norm(m, "stem", x, 16, 3, 1, CLEF_ACT_RELU);
+	x = block(m, "layer1", x, 16, 1);
+	x = block(m, "layer2", x, 32, 2);
 	x = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));
 	return clef_nn_linear(m, "fc", clef_nn_dropout(m, x, 0.1f), 10, NULL);
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Trains one of the networks in models/: as published on CIFAR-10, in the folder of its binary version, or on a set in
- * the format of MNIST; without a folder a narrow one, on the handwritten digits that come with clef. The learning rate
- * goes down to 0 along a half cosine.
+ * Trains a network that clef knows by name: as published on CIFAR-10, in the folder of its binary version, or on a set
+ * in the format of MNIST; without a folder a narrow one, on the handwritten digits that come with clef. The learning
+ * rate goes down to 0 along a half cosine.
  *
- *     vision [MODEL [FOLDER [EPOCHS]]]        MODEL: resnet18, vgg11 or mobilenet_v2 (default)
+ *     vision [MODEL [FOLDER [EPOCHS]]]        MODEL: as clef_model_parse() reads it; mobilenet_v2
+ *                                             is the default
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <models.h>
+#include <clef/clef.h>
 
 static bool open_sets(const char *folder, clef_dataset *sets[2])
 {
@@ -52,9 +53,9 @@ static double run_epoch(clef_model *model, clef_tape *tape, clef_loader *loader,
 
 int main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "mobilenet_v2", *folder = argc > 2 ? argv[2] : NULL;
+	const char *folder = argc > 2 ? argv[2] : NULL;
 	int epochs = argc > 3 ? atoi(argv[3]) : folder ? 30 : 6;
-	model_config narrow = { .width = 16, .stages = 3 };
+	const char *text = argc > 1 ? argv[1] : folder ? "mobilenet_v2" : "mobilenet_v2(width=16, stages=3)";
 	clef_dataset *sets[2] = { NULL, NULL };
 	clef_loader *loaders[2] = { NULL, NULL };
 	float mean[3] = { 0 }, std[3] = { 0 };
@@ -63,9 +64,8 @@ int main(int argc, char **argv)
 	};
 	double accuracy = -1;
 
-	if (!model_find(name) || epochs < 1) {
-		fprintf(stderr,
-			"usage: vision [resnet18 | vgg11 | mobilenet_v2 [FOLDER [EPOCHS]]], EPOCHS 1 or more\n");
+	if (clef_model_check(text) || epochs < 1) {
+		fprintf(stderr, "usage: vision [MODEL [FOLDER [EPOCHS]]], EPOCHS 1 or more: %s\n", clef_error());
 		return 2;
 	}
 	if (open_sets(folder, sets) && clef_dataset_channels(sets[0]) <= CLEF_COUNT(mean) &&
@@ -75,8 +75,8 @@ int main(int argc, char **argv)
 
 	clef_device *dev = loaders[1] ? clef_device_open(NULL) : NULL;
 	clef_tape *tape = clef_tape_new(dev);
-	clef_model *model = clef_model_new(dev, model_find(name), clef_dataset_sample(sets[0]),
-					   &(clef_model_opts){ .seed = 1, .user = folder ? NULL : &narrow });
+	clef_model *model = clef_model_parse(dev, text, clef_dataset_sample(sets[0]), clef_dataset_classes(sets[0]),
+					     &(clef_model_opts){ .seed = 1 });
 	clef_optim *opt = clef_sgd_new(clef_model_params(model),
 				       &(clef_sgd_opts){ .momentum = 0.9f, .weight_decay = 5e-4f, .nesterov = true });
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The networks of examples/models, as wholes: whether the gradients of all their operations together are those of the
+ * The networks that have names, as wholes: whether the gradients of all their operations together are those of the
  * loss, whether a step of SGD is one, and whether they learn. Narrow ones, which have every sort of layer of theirs.
  */
 #include <float.h>
@@ -8,22 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <models.h>
-
 #include "nn_case.h"
 
 enum { SAMPLES = 8, CLASSES = 4 };
 
 typedef struct net {
-	const char *name;
-	model_config narrow, tiny; /* tiny: for test_small() */
+	const char *narrow, *tiny; /* tiny: for test_small() */
 	int64_t size;              /* of the images of the narrow one; the tiny one has half of it */
 } net;
 
-static net nets[] = {
-	{ "resnet18", { 8, CLASSES, .stages = 3, .blocks = 1 }, { 2, CLASSES, .stages = 2, .blocks = 1 }, 8 },
-	{ "vgg11", { 8, CLASSES, .stages = 3 }, { 2, CLASSES, .stages = 2 }, 8 },
-	{ "mobilenet_v2", { 8, CLASSES, .stages = 3, .blocks = 2 }, { 2, CLASSES, .stages = 2 }, 8 },
+static const net nets[] = {
+	{ "resnet18(8, 3, 1)", "resnet18(2, 2, 1)", 8 },
+	{ "vgg11(8, stages=3)", "vgg11(2, stages=2)", 8 },
+	{ "mobilenet_v2(8, 3, 2)", "mobilenet_v2(2, 2)", 8 },
 };
 
 /* A network in training, all its values and gradients one after the other, and one batch. */
@@ -40,9 +37,8 @@ static size_t size_of(const clef_params *params, int i)
 	return (size_t)clef_tensor_numel(clef_params_get(params, i));
 }
 
-static trial trial_new(net *kind, int64_t samples)
+static trial trial_new(const net *kind, int64_t samples)
 {
-	model_config *config = test_small() ? &kind->tiny : &kind->narrow;
 	int64_t size = test_small() ? kind->size / 2 : kind->size;
 	clef_shape sample = CLEF_SHAPE(3, size, size);
 	clef_rng rng = { .seed = 6 };
@@ -54,8 +50,8 @@ static trial trial_new(net *kind, int64_t samples)
 	clef_rng_normal(&rng, images, (size_t)(samples * clef_shape_numel(sample)));
 	for (int i = 0; i < samples; i++)
 		labels[i] = i % CLASSES;
-	t.model = ck_new(clef_model_new(test_device, model_find(kind->name), sample,
-					&(clef_model_opts){ .seed = 6, .user = config }));
+	t.model = ck_new(clef_model_parse(test_device, test_small() ? kind->tiny : kind->narrow, sample, CLASSES,
+					  &(clef_model_opts){ .seed = 6 }));
 	t.params = clef_model_params(t.model);
 	t.n = (size_t)clef_params_numel(t.params);
 	t.w = ck_new(calloc(t.n, sizeof(float)));
@@ -376,7 +372,7 @@ START_TEST(published)
 
 	if (test_small())
 		test_skip("millions of parameters");
-	model = ck_new(clef_model_new(test_device, model_find(name), CLEF_SHAPE(3, 32, 32), NULL));
+	model = ck_new(clef_model_parse(test_device, name, CLEF_SHAPE(3, 32, 32), 10, NULL));
 	params = clef_model_params(model);
 	ck_assert_int_eq(clef_params_numel(params), published_nets[_i].values);
 	ck_assert_int_eq(clef_params_count(params), count);
@@ -396,20 +392,114 @@ END_TEST
 
 START_TEST(configs)
 {
-	static model_config narrow = { 1, .stages = 2 }, many = { 4, 3, .stages = 9, .blocks = 9 };
+	const clef_shape one = CLEF_SHAPE(1, 8, 8);
 	clef_model *model;
 
-	ck_assert(model_find("resnet") == NULL);
 	/* 16 pixels cannot be halved five times, nor one channel once. */
-	ck_null_fails(clef_model_new(test_device, vgg11, CLEF_SHAPE(3, 16, 16), NULL), CLEF_ERROR_SHAPE, "max_pool2d");
-	ck_null_fails(
-		clef_model_new(test_device, mobilenet_v2, CLEF_SHAPE(3, 8, 8), &(clef_model_opts){ .user = &narrow }),
-		CLEF_ERROR_INVALID, "layer \"features.1.conv.1\" (conv2d), x [1, 1, 8, 8]: out is 0");
-	model = ck_new(clef_model_new(test_device, resnet18, CLEF_SHAPE(1, 8, 8), &(clef_model_opts){ .user = &many }));
+	ck_null_fails(clef_model_parse(test_device, "vgg11", CLEF_SHAPE(3, 16, 16), 10, NULL), CLEF_ERROR_SHAPE,
+		      "max_pool2d");
+	ck_null_fails(clef_model_parse(test_device, "mobilenet_v2(1, 2)", CLEF_SHAPE(3, 8, 8), 10, NULL),
+		      CLEF_ERROR_INVALID, "layer \"features.1.conv.1\" (conv2d), x [1, 1, 8, 8]: out is 0");
+	model = ck_new(clef_model_parse(test_device, "resnet18(4, 9, 9)", one, 3, NULL));
 	ck_assert(nn_shape_is(clef_params_get(clef_model_params(model), 0), CLEF_SHAPE(4, 1, 3, 3)));
 	ck_assert_int_eq(clef_params_count(clef_model_params(model)), published_nets[0].count);
 	ck_assert(clef_shape_equal(clef_model_output(model), CLEF_SHAPE(3)));
 	clef_model_free(model);
+}
+END_TEST
+
+/* ---- text ---- */
+
+/* Two texts for one model: the same names, shapes and values. */
+START_TEST(names_stand_for_layers)
+{
+	static const char *const rows[][2] = {
+		{ "mlp", "flatten linear(256) relu linear(256) relu linear(3)" },
+		{ "mlp(width=20, stages=3)", "linear(20) relu linear(20) relu linear(20) relu linear(3)" },
+		{ " mlp( 5 , 1 ) ", "flatten, linear(5) -> relu -> linear(3)" },
+		{ "convnet", "conv2d(32, 5, pad=2) relu conv2d(16, 3, pad=1) relu flatten linear(3)" },
+		{ "convnet(1)", "conv2d(1, 5, pad=2) relu conv2d(1, 3, pad=1) relu flatten linear(3)" },
+		{ "vgg(2, 2)", "conv2d(2, 3, pad=1) batch_norm relu conv2d(2, 3, pad=1) batch_norm relu max_pool2d(2) "
+			       "conv2d(4, 3, pad=1) batch_norm relu conv2d(4, 3, pad=1) batch_norm relu max_pool2d(2) "
+			       "flatten linear(3)" },
+	};
+	clef_model *model[2];
+	clef_params *params[2];
+
+	for (int r = 0; r < CLEF_COUNT(rows); r++) {
+		for (int i = 0; i < 2; i++) {
+			ck_ok(clef_model_check(rows[r][i]));
+			model[i] = ck_new(clef_model_parse(test_device, rows[r][i], CLEF_SHAPE(2, 4, 4), 3, NULL));
+			params[i] = clef_model_params(model[i]);
+		}
+		ck_assert_int_eq(clef_params_count(params[0]), clef_params_count(params[1]));
+		for (int k = 0; k < clef_params_count(params[0]); k++) {
+			const clef_tensor *w = clef_params_get(params[0], k);
+			float *a = nn_values(w), *b = nn_values(clef_params_get(params[1], k));
+
+			ck_assert_str_eq(clef_params_name(params[0], k), clef_params_name(params[1], k));
+			ck_assert(nn_shape_is(clef_params_get(params[1], k), clef_tensor_shape(w)));
+			ck_assert_mem_eq(a, b, (size_t)clef_tensor_numel(w) * sizeof(*a));
+			free(a);
+			free(b);
+		}
+		clef_model_free(model[0]);
+		clef_model_free(model[1]);
+	}
+}
+END_TEST
+
+START_TEST(every_name_is_a_model)
+{
+	const char *name;
+	int count = 0;
+
+	for (; (name = clef_model_preset(count)); count++) {
+		char text[64];
+		clef_model *model;
+
+		snprintf(text, sizeof(text), "%s(width=2)", name);
+		ck_ok(clef_model_check(name));
+		model = ck_new(clef_model_parse(test_device, text, CLEF_SHAPE(1, 32, 32), 7, NULL));
+		ck_assert(clef_shape_equal(clef_model_output(model), CLEF_SHAPE(7)));
+		clef_model_free(model);
+	}
+	ck_assert_int_eq(count, 6);
+	ck_assert_ptr_null(clef_model_preset(-1));
+}
+END_TEST
+
+START_TEST(wrong_texts)
+{
+	static const struct {
+		const char *text, *part;
+	} rows[] = {
+		{ "", "\"\" has no layers in it" },
+		{ " -> ", "has no layers in it" },
+		{ "resnet", "unknown model or layer \"resnet\" at character 1; did you mean \"resnet18\"?" },
+		{ "linar(10)",
+		  "did you mean \"linear\"?; known are mlp, convnet, vgg, vgg11, resnet18, mobilenet_v2, linear" },
+		{ "(10)", "the name of a model or a layer was expected" },
+		{ "resnet18 relu", "\"relu\" at character 10 is left over: there can be one model" },
+		{ "relu resnet18", "unknown layer \"resnet18\" at character 6" },
+		{ "resnet18(depth=3)", "takes no value of that name; allowed is resnet18(width, stages, blocks)" },
+		{ "mlp(width=-1)", "a whole number from 0" },
+		{ "mlp(2, 3, 4)", "one value too many" },
+		{ "mlp(2", "no closing bracket" },
+		{ "mlp(70000)", "mlp of width 70000 and 0 stages; up to 65536 and 100 are allowed" },
+		{ "vgg(stages=2147483647)", "2147483647 stages; up to 65536 and 100" },
+	};
+
+	for (int i = 0; i < CLEF_COUNT(rows); i++) {
+		ck_fails(clef_model_check(rows[i].text), CLEF_ERROR_INVALID, rows[i].part);
+		ck_null_fails(clef_model_parse(test_device, rows[i].text, CLEF_SHAPE(3, 8, 8), 10, NULL),
+			      CLEF_ERROR_INVALID, rows[i].part);
+	}
+	ck_fails(clef_model_check(NULL), CLEF_ERROR_INVALID, "clef_model_check: given NULL");
+	ck_null_fails(clef_model_parse(test_device, NULL, CLEF_SHAPE(3), 10, NULL), CLEF_ERROR_INVALID, "given NULL");
+	ck_null_fails(clef_model_parse(NULL, "mlp", CLEF_SHAPE(3), 10, NULL), CLEF_ERROR_INVALID, "given NULL");
+	ck_null_fails(clef_model_parse(test_device, "mlp", CLEF_SHAPE(3), 0, NULL), CLEF_ERROR_INVALID,
+		      "classes is 0, must be 1 or more");
 }
 END_TEST
 
@@ -424,5 +514,8 @@ Suite *models_suite(void)
 	tcase_add_loop_test(c, overfits, 0, CLEF_COUNT(nets));
 	tcase_add_loop_test(c, published, 0, CLEF_COUNT(published_nets));
 	tcase_add_test(c, configs);
+	tcase_add_test(c, names_stand_for_layers);
+	tcase_add_test(c, every_name_is_a_model);
+	tcase_add_test(c, wrong_texts);
 	return s;
 }

@@ -321,6 +321,7 @@ same_options() {
 		same_weights "--optim momentum(momentum=0.5)" "--optim sgd --momentum 0.5" &&
 		same_weights "--optim adamw --weight-decay 0" "--optim adam" &&
 		same_weights "--schedule cosine(1)" "--schedule cosine" &&
+		same_weights "--model mlp(width=20,stages=1)" "--model linear(20),relu,linear(10)" &&
 		same_weights "--schedule cosine --warmup 3" "--schedule cosine(warmup=3)"
 }
 

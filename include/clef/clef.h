@@ -10,6 +10,7 @@
  *   ops.h      operations on tensors (pointwise.def lists the pointwise ones)
  *   init.h     random numbers and initializers (torch.nn.init)
  *   nn.h       parameters, models, layers (torch.nn)
+ *   models.h   models as text, and networks by name
  *   optim.h    optimizers (torch.optim)
  *   schedule.h learning rates that change (torch.optim.lr_scheduler)
  *   data.h     data sets and the loader (torch.utils.data)
@@ -42,6 +43,7 @@
 #include <clef/data.h>
 #include <clef/device.h>
 #include <clef/init.h>
+#include <clef/models.h>
 #include <clef/nn.h>
 #include <clef/ops.h>
 #include <clef/optim.h>

@@ -140,6 +140,7 @@ void clef_model_free(clef_model *model)
 	free(model->watched);
 	free(model->layers);
 	free(model->layer_names);
+	free(model->owned);
 	free(model);
 }
 

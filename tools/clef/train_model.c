@@ -1,34 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The model of clef train, from its text. A linear layer works on the last dimension, and who writes "linear(10)" for
- * images means all of an image: so a flatten is put in front. What does not fit the data is found here, before
- * anything runs.
- */
+/* The model of clef train, from its text. What does not fit the data is found here, before anything runs. */
 #include <stdlib.h>
-#include <string.h>
 
 #include <clef/clef.h>
 
 #include "tool.h"
 #include "train_model.h"
-
-static clef_status read_layers(const train_options *o, clef_shape sample, clef_layer **layers, int *count)
-{
-	clef_status s = clef_layers_parse(o->model, layers, count);
-	clef_layer *longer;
-
-	if (s || (*layers)[0].kind != CLEF_LINEAR || sample.ndim < 2)
-		return s;
-	longer = calloc((size_t)*count + 1, sizeof(*longer));
-	if (longer) {
-		longer[0].kind = CLEF_FLATTEN;
-		memcpy(longer + 1, *layers, (size_t)*count * sizeof(*longer));
-		++*count;
-	}
-	free(*layers);
-	*layers = longer;
-	return longer ? CLEF_OK : CLEF_ERROR_MEMORY;
-}
 
 /* A shape or a number that does not fit is the user's, all else is the machine's. */
 static int failed(const train_options *o, clef_status s)
@@ -58,18 +35,13 @@ static int check_output(const train_options *o, const train_data *data, clef_sha
 int train_model_open(const train_options *o, const train_data *data, clef_device *dev, clef_model **model)
 {
 	clef_model_opts opts = { .seed = o->seed };
-	clef_shape sample = clef_dataset_sample(data->train);
-	clef_layer *layers = NULL;
-	int count = 0;
 	clef_status s = clef_init_parse(o->init, &opts.weight);
 
-	if (!s)
-		s = read_layers(o, sample, &layers, &count);
 	if (!s) {
-		*model = clef_sequential_new(dev, layers, count, sample, &opts);
+		*model = clef_model_parse(dev, o->model, clef_dataset_sample(data->train),
+					  clef_dataset_classes(data->train), &opts);
 		s = *model ? CLEF_OK : clef_error_status();
 	}
-	free(layers);
 	return s ? failed(o, s) : check_output(o, data, clef_model_output(*model));
 }
 

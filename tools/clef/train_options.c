@@ -59,14 +59,8 @@ static bool parse_val_split(const char *text, void *field)
 
 static bool parse_model(const char *text, void *field)
 {
-	clef_layer *layers;
-	int count;
-
-	if (clef_layers_parse(text, &layers, &count))
-		return false;
-	free(layers);
 	*(const char **)field = text;
-	return true;
+	return !clef_model_check(text);
 }
 
 static bool parse_init(const char *text, void *field)
@@ -89,9 +83,12 @@ static const option_row rows[] = {
 	    "binary version (data_batch_1.bin and so on), also with\n"
 	    ".gz; or the small set of digits that comes with clef, of\n"
 	    "which a fifth is kept for the test (default: digits)"),
-	ROW("model", "LAYERS", parse_model, model, NULL,
-	    "the layers, in order; a flatten in front may be left out\n"
-	    "(default: \"linear(256) relu linear(256) relu linear(10)\")"),
+	ROW("model", "MODEL", parse_model, model, NULL,
+	    "mlp, convnet, vgg, vgg11, resnet18 or mobilenet_v2, also\n"
+	    "narrower or shorter, as in \"resnet18(width=16,\n"
+	    "stages=3)\"; or the layers, in order, as in \"linear(64)\n"
+	    "relu linear(10)\" (default: mlp, which is 256 neurons\n"
+	    "with relu, twice, and a linear layer to the classes)"),
 	ROW("init", "INIT", parse_init, init, NULL,
 	    "how weights start: xavier_uniform, xavier_normal,\n"
 	    "kaiming_uniform, kaiming_normal, lecun_normal,\n"
@@ -277,7 +274,7 @@ int train_options_read(int argc, char **argv, train_options *o)
 	int status;
 
 	*o = (train_options){ .data = "digits",
-			      .model = "linear(256) relu linear(256) relu linear(10)",
+			      .model = "mlp",
 			      .init = "xavier_uniform",
 			      .optim = "adam",
 			      .lr = NAN,

@@ -10,7 +10,7 @@
 
 typedef struct train_options {
 	const char *data;  /* a folder, or "digits" */
-	const char *model; /* for clef_layers_parse() */
+	const char *model; /* for clef_model_parse() */
 	const char *init;  /* for clef_init_parse() */
 	const char *optim; /* for clef_optim_parse(), and what other options add to it; NAN: not given */
 	float lr, momentum, weight_decay, beta1, beta2, eps, alpha;

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The networks of tools/versus_torch: as texts for clef_layers_parse(), or as names of examples/models, and what PyTorch
-makes of the same.
+The networks of tools/versus_torch: as texts for clef_model_parse(), and what PyTorch makes of the same.
 """
 
 import re

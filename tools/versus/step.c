@@ -6,7 +6,7 @@
  *
  *     versus_step MODEL CHANNELS SIZE OPTIMIZER BATCH SAMPLES FILE
  *
- * MODEL is a name of examples/models or layers as clef_layers_parse() reads them; samples are [channels, size, size].
+ * MODEL is what clef_model_parse() reads; samples are [channels, size, size].
  * FILE holds the samples, as float32, and their labels, as int32. Then standard input has one command a line, each
  * answered by one line:
  *
@@ -22,7 +22,7 @@
 #include <string.h>
 #include <time.h>
 
-#include <models.h>
+#include <clef/clef.h>
 
 enum { CLASSES = 10, SEED = 1 };
 
@@ -195,22 +195,6 @@ static clef_status read_data(bench *b, const char *path)
 	return good ? CLEF_OK : failed("the samples cannot be read");
 }
 
-static clef_model *open_model(bench *b, const char *text)
-{
-	clef_model_opts opts = { .seed = SEED };
-	clef_forward_fn forward = model_find(text);
-	clef_layer *layers = NULL;
-	clef_model *model = NULL;
-	int count = 0;
-
-	if (forward)
-		return clef_model_new(b->dev, forward, b->sample, &opts);
-	if (!clef_layers_parse(text, &layers, &count))
-		model = clef_sequential_new(b->dev, layers, count, b->sample, &opts);
-	free(layers);
-	return model;
-}
-
 static clef_status open_bench(bench *b, char **argv)
 {
 	long channels = atol(argv[2]), size = atol(argv[3]);
@@ -223,7 +207,7 @@ static clef_status open_bench(bench *b, char **argv)
 		return failed("sizes are 1 or more, and the number of samples a multiple of the batch");
 	b->dev = clef_device_open(NULL);
 	b->tape = clef_tape_new(b->dev);
-	b->model = open_model(b, argv[1]);
+	b->model = clef_model_parse(b->dev, argv[1], b->sample, CLASSES, &(clef_model_opts){ .seed = SEED });
 	if (!b->tape || !b->model || clef_optim_parse(argv[4], &rule))
 		return failed(NULL);
 	b->optim = clef_optim_new(clef_model_params(b->model), &rule);

@@ -4,9 +4,7 @@
  * (depthwise), and narrows them again, with no nonlinearity there; where the sizes allow, the block's input is added.
  * Channels are scaled as they are, without the paper's rounding to multiples of 8, so that a narrow network is narrow.
  */
-#include <stdio.h>
-
-#include <models.h>
+#include "models_internal.h"
 
 enum { WIDTH = 32 };
 
@@ -19,10 +17,12 @@ static clef_tensor *inverted_residual(clef_module *m, const char *name, clef_ten
 	clef_module_enter(m, name);
 	clef_module_enter(m, "conv");
 	if (expand > 1)
-		y = conv_norm(m, "0.0", "0.1", y, (conv_norm_opts){ hidden, 1, .activation = CLEF_ACT_RELU6 });
-	y = conv_norm(m, expand > 1 ? "1.0" : "0.0", expand > 1 ? "1.1" : "0.1", y,
-		      (conv_norm_opts){ hidden, 3, stride, .groups = (int)hidden, .activation = CLEF_ACT_RELU6 });
-	y = conv_norm(m, expand > 1 ? "2" : "1", expand > 1 ? "3" : "2", y, (conv_norm_opts){ out, 1 });
+		y = clef__conv_norm(m, "0.0", "0.1", y,
+				    (clef__conv_norm_opts){ hidden, 1, .activation = CLEF_ACT_RELU6 });
+	y = clef__conv_norm(
+		m, expand > 1 ? "1.0" : "0.0", expand > 1 ? "1.1" : "0.1", y,
+		(clef__conv_norm_opts){ hidden, 3, stride, .groups = (int)hidden, .activation = CLEF_ACT_RELU6 });
+	y = clef__conv_norm(m, expand > 1 ? "2" : "1", expand > 1 ? "3" : "2", y, (clef__conv_norm_opts){ out, 1 });
 	if (stride == 1 && in == out)
 		y = clef_add(x, y);
 	clef_module_leave(m);
@@ -30,7 +30,7 @@ static clef_tensor *inverted_residual(clef_module *m, const char *name, clef_ten
 	return y;
 }
 
-clef_tensor *mobilenet_v2(clef_module *m, clef_tensor *x)
+clef_tensor *clef__mobilenet_v2(clef_module *m, clef_tensor *x)
 {
 	static const struct {
 		int expand, out, blocks, stride;
@@ -38,14 +38,14 @@ clef_tensor *mobilenet_v2(clef_module *m, clef_tensor *x)
 		{ 1, 16, 1, 1 }, { 6, 24, 2, 1 },  { 6, 32, 3, 2 },  { 6, 64, 4, 2 },
 		{ 6, 96, 3, 1 }, { 6, 160, 3, 2 }, { 6, 320, 1, 1 },
 	};
-	model_config c = model_config_of(
-		m, (model_config){ .width = WIDTH, .classes = 10, .stages = CLEF_COUNT(stages), .blocks = 4 });
+	clef__network c =
+		clef__network_of(m, (clef__network){ .width = WIDTH, .stages = CLEF_COUNT(stages), .blocks = 4 });
 	clef_linear_opts linear = { .weight = { CLEF_INIT_NORMAL, .q = 0.01f }, .bias = { CLEF_INIT_CONSTANT } };
 	char name[32];
 	int layer = 0;
 
 	clef_module_enter(m, "features");
-	x = conv_norm(m, "0.0", "0.1", x, (conv_norm_opts){ c.width, 3, .activation = CLEF_ACT_RELU6 });
+	x = clef__conv_norm(m, "0.0", "0.1", x, (clef__conv_norm_opts){ c.width, 3, .activation = CLEF_ACT_RELU6 });
 	for (int stage = 0; stage < c.stages; stage++)
 		for (int block = 0; block < stages[stage].blocks && block < c.blocks; block++) {
 			snprintf(name, sizeof(name), "%d", ++layer);
@@ -54,7 +54,8 @@ clef_tensor *mobilenet_v2(clef_module *m, clef_tensor *x)
 		}
 	snprintf(name, sizeof(name), "%d", layer + 1);
 	clef_module_enter(m, name);
-	x = conv_norm(m, "0", "1", x, (conv_norm_opts){ 1280 * c.width / WIDTH, 1, .activation = CLEF_ACT_RELU6 });
+	x = clef__conv_norm(m, "0", "1", x,
+			    (clef__conv_norm_opts){ 1280 * c.width / WIDTH, 1, .activation = CLEF_ACT_RELU6 });
 	clef_module_leave(m);
 	clef_module_leave(m);
 	x = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));
