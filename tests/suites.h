@@ -57,6 +57,7 @@
 	X(local_response_norm) \
 	X(fusion) \
 	X(dropout) \
+	X(augment) \
 	X(pool) \
 	X(shaping) \
 	X(border) \

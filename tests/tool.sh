@@ -59,7 +59,7 @@ helps() {
 train_helps() {
 	run 0 train --help || return 1
 	for option in data model init optim lr momentum nesterov weight-decay beta1 beta2 eps alpha schedule warmup \
-		clip-norm clip-value accumulate ema batch epochs val-split seed device log print watch stop-nan; do
+		augment clip-norm clip-value accumulate ema batch epochs val-split seed device log print watch stop-nan; do
 		has out "  --$option" || return 1
 	done
 }
@@ -127,6 +127,8 @@ try "warm-up longer than the run" refuses 2 'a warm-up of 1000 steps leaves none
 try "clip-norm 0" refuses 2 '--clip-norm "0" will not do' train --clip-norm 0
 try "accumulate 0" refuses 2 '--accumulate "0" will not do' train --accumulate 0
 try "ema 1" refuses 2 '--ema "1" will not do: it takes a number above 0' train --ema 1
+try "unknown augmentation" refuses 2 'did you mean "crop"?' train --augment "corp(4)"
+try "augmentation out of range" refuses 2 'p is 2, must be >= 0 and <= 1' train --augment "flip(2)"
 try "unknown layer" refuses 2 'did you mean "linear"?' train --model "linar(10)"
 try "no layers" refuses 2 '--model ""' train --model ""
 try "unknown initializer" refuses 2 '--init "xavier"' train --init xavier
@@ -294,6 +296,7 @@ options_matter() {
 		matters --eps 0.1 && matters --optim rmsprop && matters --optim rmsprop --alpha 0.5 &&
 		matters --schedule cosine && matters --schedule "step(1, 0.5)" --epochs 2 && matters --warmup 5 &&
 		matters --clip-norm 0.1 && matters --clip-value 0.001 && matters --accumulate 2 && matters --ema 0.9 &&
+		matters --augment "crop(1)" && matters --augment "flip(0.1)" && matters --augment "erase(2)" &&
 		matters --model "linear(32) gelu linear(10)"
 }
 

@@ -233,6 +233,14 @@ CLEF_API clef_model *clef_sequential_new(clef_device *dev, const clef_layer *lay
  */
 CLEF_API clef_status clef_layers_parse(const char *text, clef_layer **layers, int *count);
 
+/*
+ * Reads "crop(4) flip erase(8)": what clef_augment() is to do, in any order and each once, with numbers as in
+ * clef_layers_parse(); augment.h tells what they mean. crop(pad), translate(share), flip(p), vflip(p), erase(size, p),
+ * reflect. Where they are left out, a share is 0.1, the probability of a flip 0.5 and that of erase 1. A text without
+ * words does nothing. ERROR_INVALID names the word and what was allowed; then *opts is as it was.
+ */
+CLEF_API clef_status clef_augment_parse(const char *text, clef_augment_opts *opts);
+
 #ifdef __cplusplus
 }
 #endif

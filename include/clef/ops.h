@@ -15,6 +15,7 @@
 #define CLEF_OPS_H
 
 #include <clef/activation.h>
+#include <clef/augment.h>
 #include <clef/conv.h>
 #include <clef/loss.h>
 #include <clef/norm.h>

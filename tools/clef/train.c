@@ -33,6 +33,7 @@ typedef struct run {
 	clef_tape *tape;
 	clef_model *model;
 	train_optim optim;
+	clef_augment_opts augment;
 	clef_loader *train, *validation, *test; /* validation: NULL when nothing was held out */
 	clef_tensor *losses, *hits;             /* scalars on the device: sums over the images since they were zeroed */
 	double start;
@@ -87,6 +88,15 @@ static clef_status read_score(const run *r, int64_t images, train_score *score)
 	return s;
 }
 
+/* The images of a batch as a step sees them. */
+static clef_tensor *input(run *r, const clef_batch *b)
+{
+	clef_tensor *images = clef_input(r->tape, &b->images);
+	clef_rng rng = b->rng;
+
+	return r->options.augment ? clef_augment(images, &r->augment, &rng) : images;
+}
+
 static clef_status train_step(run *r, const clef_batch *b)
 {
 	clef_tensor *logits, *labels, *loss;
@@ -94,7 +104,7 @@ static clef_status train_step(run *r, const clef_batch *b)
 
 	s = clef_tape_begin(r->tape);
 	labels = clef_input(r->tape, &b->labels);
-	logits = clef_model_forward(r->model, clef_input(r->tape, &b->images));
+	logits = clef_model_forward(r->model, input(r, b));
 	loss = clef_cross_entropy(logits, labels);
 	if (!s)
 		s = add_score(r, loss, clef_accuracy(logits, labels), b->count);
@@ -295,6 +305,8 @@ static bool open_loaders(run *r)
 
 static bool open_training(run *r)
 {
+	if (r->options.augment && clef_augment_parse(r->options.augment, &r->augment))
+		return false;
 	r->tape = clef_tape_new(r->dev);
 	r->losses = r->tape ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
 	r->hits = r->losses ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
@@ -345,6 +357,8 @@ static int introduce(run *r)
 	printf("model   %s: %" PRId64 " parameters\n", r->options.model,
 	       clef_params_numel(clef_model_params(r->model)));
 	printf("optim   %s%s%s\n", r->options.optim_text, r->optim.schedule ? ", " : "", r->options.schedule_text);
+	if (r->options.augment)
+		printf("augment %s\n", r->options.augment);
 	if (r->options.print && clef_model_print(r->model, stdout))
 		return failed(r);
 	print_titles(r);

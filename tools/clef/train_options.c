@@ -63,6 +63,14 @@ static bool parse_model(const char *text, void *field)
 	return !clef_model_check(text);
 }
 
+static bool parse_augment(const char *text, void *field)
+{
+	clef_augment_opts opts;
+
+	*(const char **)field = text;
+	return !clef_augment_parse(text, &opts);
+}
+
 static bool parse_init(const char *text, void *field)
 {
 	clef_init init;
@@ -148,6 +156,16 @@ static const option_row rows[] = {
 	    "how much of the training set to hold out, to see after\n"
 	    "each epoch how images do that were not trained on: a\n"
 	    "share below 1, or a number of images (default: 0.1)"),
+	ROW("augment", "WORDS", parse_augment, augment, NULL,
+	    "change the images of the training set by chance, each\n"
+	    "time anew; any of, as in \"crop(4) flip erase(8)\":\n"
+	    "crop(N): surround by N pixels of 0, cut one out of that;\n"
+	    "translate(SHARE): move by up to a share of the size;\n"
+	    "flip(P), vflip(P): mirror left to right, upside down,\n"
+	    "with probability P (default: 0.5);\n"
+	    "erase(N, P): put 0 into a square of N pixels a side;\n"
+	    "reflect: what is moved in from outside is the mirrored\n"
+	    "image instead of 0"),
 	ROW("seed", "N", option_seed, seed, "a whole number from 0 to 2^64 - 1",
 	    "of everything random: equal seeds give equal weights on\n"
 	    "a device, to the bit (default: 1)"),
@@ -177,6 +195,7 @@ static const option_table table = {
 		"  clef train\n"
 		"  clef train --data mnist --epochs 5 --log run.jsonl\n"
 		"  clef train --model \"linear(64) gelu linear(10)\" --optim nesterov --lr 0.1 --schedule cosine\n"
+		"  clef train --data cifar-10-batches-bin --model \"resnet18(16)\" --augment \"crop(4) flip\"\n"
 		"  clef train --optim \"adamw(beta2=0.98)\" --lr 0.002 --weight-decay 0.05 --warmup 20 --clip-norm 1\n"
 		"\n"
 		"Ctrl-C ends the training after the step that runs, and shows what was reached.\n"

@@ -19,7 +19,8 @@ typedef struct train_options {
 	int64_t warmup;                   /* -1: not given */
 	float clip_norm, clip_value, ema; /* 0: none */
 	int64_t batch, accumulate, epochs;
-	double val_split; /* below 1 a share of the training set, else a number of samples */
+	double val_split;    /* below 1 a share of the training set, else a number of samples */
+	const char *augment; /* for clef_augment_parse(), or NULL */
 	uint64_t seed;
 	const char *device; /* for clef_device_open() */
 	const char *log;    /* path, or NULL */
