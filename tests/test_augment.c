@@ -141,9 +141,10 @@ START_TEST(values)
 		{ .erase = 2, .erase_p = 0.5f },
 		{ .flip = 1, .vflip = 1, .erase = 4 },
 		{ .crop = 3, .translate = 0.5f, .flip = 0.5f, .vflip = 0.3f, .erase = 3, .erase_p = 0.7f },
+		{ .crop = 3, .translate = 0.9f, .flip = 0.5f },
 		{ .crop = 3, .translate = 0.4f, .flip = 0.5f, .vflip = 0.3f, .erase = 3, .reflect = true },
 	};
-	static const clef_shape shapes[] = { { 4, { 5, 2, 4, 5 } }, { 4, { 33, 3, 7, 4 } }, { 4, { 2, 3, 32, 32 } } };
+	static const clef_shape shapes[] = { { 4, { 5, 2, 4, 5 } }, { 4, { 2057, 1, 5, 4 } }, { 4, { 2, 3, 32, 32 } } };
 
 	for (int s = 0; s < (test_small() ? 1 : CLEF_COUNT(shapes)); s++)
 		for (int i = 0; i < CLEF_COUNT(opts); i++)

@@ -10,6 +10,9 @@
 #include "divide.h"
 #include "tape.h"
 
+enum { CPU_ROWS = 16 };
+#define CPU_DEFINES "#define ROWS 16\n"
+
 typedef struct augment_opts {
 	clef_augment_opts given;
 	clef_rng rng;
@@ -74,6 +77,10 @@ static clef_status forward(const clef__node *n)
 	const clef_augment_opts *o = &opts->given;
 	const clef_tensor *x = n->x[0], *y = n->y;
 	const int64_t *dim = x->shape.dim;
+	/* Many small pieces keep a GPU busy; a CPU would spend its time on their random numbers. */
+	const bool wide = clef_device_get_info(x->dev)->float_vector > 1;
+	const int64_t pieces = wide ? (dim[2] + CPU_ROWS - 1) / CPU_ROWS : dim[2];
+	const int64_t count = pieces * dim[0] * dim[1];
 	clef__arg image = { .kind = CLEF__ARG_INT8 };
 	/* -0 is a zero that is meant. */
 	float erase_p = o->erase_p > 0 || signbit(o->erase_p) ? o->erase_p : 1;
@@ -84,16 +91,18 @@ static clef_status forward(const clef__node *n)
 	       ((int32_t[]){ (int32_t)dim[2], (int32_t)dim[3], (int32_t)o->crop, pixels(o->translate, dim[2]),
 			     pixels(o->translate, dim[3]), (int32_t)o->erase, o->reflect, 0 }),
 	       8 * sizeof(int32_t));
-	return clef__launch(x->dev, &(clef__launch_opts){
-					    .program = "augment",
-					    .kernel = "augment",
-					    .global = { (size_t)(x->numel / dim[3]) },
-					    .bytes = 8.0 * (double)x->numel,
-					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(y), image, threshold(o->flip),
-						      threshold(o->vflip), threshold(erase_p), CLEF__DIVIDER(dim[2]),
-						      CLEF__DIVIDER(dim[1]), CLEF__ULONG(opts->rng.seed),
-						      CLEF__ULONG(opts->rng.counter), CLEF__INT(x->numel / dim[3]) },
-				    });
+	return clef__launch(x->dev,
+			    &(clef__launch_opts){
+				    .program = "augment",
+				    .defines = wide ? CPU_DEFINES : "#define ROWS 1\n",
+				    .kernel = "augment",
+				    .global = { (size_t)count },
+				    .bytes = 8.0 * (double)x->numel,
+				    .args = { CLEF__TENSOR(x), CLEF__TENSOR(y), image, threshold(o->flip),
+					      threshold(o->vflip), threshold(erase_p), CLEF__DIVIDER(pieces),
+					      CLEF__DIVIDER(dim[1]), CLEF__ULONG(opts->rng.seed),
+					      CLEF__ULONG(opts->rng.counter), CLEF__INT(pieces), CLEF__INT(count) },
+			    });
 }
 
 static const clef__op augment = { "augment", infer, forward, NULL };
