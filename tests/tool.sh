@@ -59,7 +59,7 @@ helps() {
 train_helps() {
 	run 0 train --help || return 1
 	for option in data model init optim lr momentum nesterov weight-decay beta1 beta2 eps alpha schedule warmup \
-		augment clip-norm clip-value accumulate ema batch epochs val-split seed device log print watch stop-nan; do
+		augment clip-norm clip-value accumulate ema batch epochs early-stop val-split seed device log plot print watch stop-nan; do
 		has out "  --$option" || return 1
 	done
 }
@@ -398,6 +398,39 @@ mnist_layout() {
 		has out "images  8 to train, 2 to validate, 10 to test"
 }
 
+# The matrix adds up to the images of the test, and its diagonal to those that were right.
+confusion() {
+	run 0 train --epochs 2 || return 1
+	awk '/^test accuracy/ { accuracy = $3 }
+	     /^class / { table = 1; next }
+	     /^$/ { table = rows > 0 ? 0 : table }
+	     table && NF == 14 && $1 == rows { rows++; right += $(4 + rows); images += $2
+		for (i = 5; i <= 14; i++) sum += $i
+		d = $3 - 100 * $(4 + rows) / $2; if (d > 0.006 || d < -0.006) wrong++ }
+	     END { d = accuracy - 100 * right / 359
+		exit !(rows == 10 && sum == 359 && images == 359 && !wrong && d < 0.006 && d > -0.006) }' out && return
+	cat out
+	return 1
+}
+
+# With a rate of 0 in all but name nothing gets better.
+stops_early() {
+	run 0 train --epochs 9 --optim sgd --lr 1e-30 --early-stop 3 --log stop.jsonl &&
+		has out "stopped early: epoch 1 was the best" && [ "$(grep -c '"event":"epoch"' stop.jsonl)" = 4 ] &&
+		has stop.jsonl '"status":"done"' && run 0 train --epochs 5 --early-stop 4 && ! grep -q 'stopped' out
+}
+
+plots() {
+	run 0 train --epochs 3 --plot curve.svg --model "linear(10)" && [ ! -e curve.svg.part ] || return 1
+	[ "$(grep -c '<circle' curve.svg)" = 12 ] && has curve.svg '</svg>' && has curve.svg '>validation<' &&
+		has curve.svg '>linear(10)</text>' && run 0 train --epochs 2 --val-split 0 --plot curve.svg \
+		--model "linear(5)->linear(10)" && [ "$(grep -c '<circle' curve.svg)" = 4 ] &&
+		! grep -q validation curve.svg && has curve.svg 'linear(5)-&gt;linear(10)' || return 1
+	! command -v python3 >/dev/null || python3 -c 'import xml.dom.minidom; xml.dom.minidom.parse("curve.svg")' ||
+		return 1
+	run 1 train --epochs 1 --plot ./nowhere/curve.svg && has err "--plot ./nowhere/curve.svg: No such file"
+}
+
 # Ten black images, of airplanes: a channel without any deviation must not make NaN.
 cifar_layout() {
 	mkdir -p planes
@@ -406,7 +439,8 @@ cifar_layout() {
 	done
 	run 0 train --data planes --epochs 2 --val-split 0 --model "linear(10)" --optim sgd --lr 1 --log planes.jsonl &&
 		has out "images [3, 32, 32], 10 classes" && has out "images  50 to train, 0 to validate, 10 to test" &&
-		has out "test accuracy 100.00 %" && has planes.jsonl '"mean":[0.0,0.0,0.0],"std":[0.0,0.0,0.0]'
+		has out "test accuracy 100.00 %" && has out "0 airplane            10  100.00 %    10     0" &&
+		has out "9 truck                0         -     0" && has planes.jsonl '"mean":[0.0,0.0,0.0],"std":[0.0,0.0,0.0]'
 }
 
 # Ctrl-C comes while it trains: 100 million epochs take longer. The signal is sent to the program alone, and once.
@@ -442,6 +476,9 @@ try "schedules" schedules
 try "batches add up to a step" accumulates
 try "flatten is put in front" flatten
 try "nothing held out" no_validation
+try "the confusion matrix" confusion
+try "--early-stop" stops_early
+try "--plot" plots
 try "a folder in MNIST's layout" mnist_layout
 try "a folder with CIFAR-10" cifar_layout
 try "Ctrl-C" interrupt

@@ -20,6 +20,8 @@
 #include "train_model.h"
 #include "train_optim.h"
 #include "train_options.h"
+#include "train_plot.h"
+#include "train_report.h"
 #include "train_watch.h"
 
 typedef struct run {
@@ -28,6 +30,9 @@ typedef struct run {
 	train_log log;
 	progress progress;
 	train_watch watch;
+	train_plot plot;
+	train_best best;
+	train_report report; /* of the test */
 
 	clef_device *dev;
 	clef_tape *tape;
@@ -134,8 +139,8 @@ static clef_status train_epoch(run *r, int64_t epoch, train_score *score)
 	return s ? s : read_score(r, images, score);
 }
 
-/* The same without gradients and without a step. */
-static clef_status evaluate(run *r, clef_loader *loader, train_score *score)
+/* The same without gradients and without a step. `report`: gets the predictions, or NULL. */
+static clef_status evaluate(run *r, clef_loader *loader, train_score *score, train_report *report)
 {
 	clef_status s = zero_score(r);
 	clef_batch b;
@@ -150,6 +155,8 @@ static clef_status evaluate(run *r, clef_loader *loader, train_score *score)
 		logits = clef_model_forward(r->model, clef_input(r->tape, &b.images));
 		if (!s)
 			s = add_score(r, clef_cross_entropy(logits, labels), clef_accuracy(logits, labels), b.count);
+		if (!s && report)
+			s = train_report_add(report, logits, &b);
 		images += b.count;
 	}
 	clef_model_train(r->model, true);
@@ -162,7 +169,7 @@ static clef_status evaluate_average(run *r, train_score *score)
 	clef_status s = train_optim_swap(&r->optim);
 
 	if (!s)
-		s = evaluate(r, r->validation, score);
+		s = evaluate(r, r->validation, score, NULL);
 	return s ? s : train_optim_swap(&r->optim);
 }
 
@@ -237,10 +244,12 @@ static void print_epoch(run *r, int64_t epoch, train_score train, train_score va
 	fflush(stdout);
 }
 
-static int run_epoch(run *r, int64_t epoch)
+/* `last`: it shall be the last one. */
+static int run_epoch(run *r, int64_t epoch, bool *last)
 {
 	train_score train, validation = { 0 };
 	double start = seconds(), took;
+	int status;
 
 	if (train_epoch(r, epoch, &train))
 		return failed(r);
@@ -256,8 +265,12 @@ static int run_epoch(run *r, int64_t epoch)
 	if (train_optim_report(&r->optim, r->validation ? validation.loss : train.loss))
 		return failed(r);
 	print_epoch(r, epoch, train, validation, took);
-	return train_log_epoch(&r->log, epoch, train, r->validation ? &validation : NULL, took,
-			       clef_optim_get_lr(r->optim.optim));
+	status = train_log_epoch(&r->log, epoch, train, r->validation ? &validation : NULL, took,
+				 clef_optim_get_lr(r->optim.optim));
+	if (status < 0)
+		status = train_plot_add(&r->plot, epoch, train, r->validation ? &validation : NULL);
+	*last = train_best_add(&r->best, epoch, r->validation ? validation.loss : train.loss, r->options.early_stop);
+	return status;
 }
 
 static int run_test(run *r)
@@ -267,7 +280,9 @@ static int run_test(run *r)
 	int status;
 
 	/* What is tested is what print_weights() has the hash of. */
-	if (train_optim_swap(&r->optim) || evaluate(r, r->test, &score))
+	if (!train_report_open(&r->report, clef_dataset_classes(r->data.test)))
+		return EXIT_FAILED;
+	if (train_optim_swap(&r->optim) || evaluate(r, r->test, &score, &r->report))
 		return failed(r);
 	if (interrupted) {
 		printf("interrupted before the test was done\n");
@@ -276,6 +291,7 @@ static int run_test(run *r)
 		return EXIT_INTERRUPTED;
 	}
 	printf("test accuracy %.2f %% (%" PRId64 " images)\n", 100 * score.accuracy, score.images);
+	train_report_print(&r->report, r->data.test);
 	status = print_weights(r, &hash);
 	if (status < 0)
 		status = train_log_end(&r->log, "done", &score, seconds() - r->start, hash);
@@ -318,6 +334,7 @@ static int open_run(run *r)
 	const train_options *o = &r->options;
 	int status = train_data_open(o, &r->data);
 
+	r->plot = (train_plot){ .path = o->plot, .title = o->model };
 	if (status < 0)
 		status = train_log_open(&r->log, o->log);
 	if (status >= 0)
@@ -369,6 +386,8 @@ static void close_run(run *r)
 {
 	progress_clear(&r->progress);
 	train_log_close(&r->log);
+	train_plot_close(&r->plot);
+	train_report_close(&r->report);
 	clef_loader_close(r->train);
 	clef_loader_close(r->validation);
 	clef_loader_close(r->test);
@@ -386,6 +405,7 @@ int train_main(int argc, char **argv)
 {
 	run r = { .start = seconds() };
 	int status = train_options_read(argc, argv, &r.options);
+	bool last = false;
 
 	if (status >= 0)
 		return status;
@@ -399,8 +419,11 @@ int train_main(int argc, char **argv)
 		train_watch_start(&r.watch, r.model, &r.progress, r.options.watch, r.options.stop_nan);
 	if (status < 0)
 		progress_plan(&r.progress, r.options.epochs, clef_dataset_count(r.data.train));
-	for (int64_t epoch = 1; epoch <= r.options.epochs && status < 0; epoch++)
-		status = run_epoch(&r, epoch);
+	for (int64_t epoch = 1; epoch <= r.options.epochs && status < 0 && !last; epoch++)
+		status = run_epoch(&r, epoch, &last);
+	if (status < 0 && last)
+		printf("stopped early: epoch %" PRId64 " was the best, with a loss of %.4f\n", r.best.epoch,
+		       r.best.loss);
 	if (status < 0)
 		status = run_test(&r);
 	close_run(&r);

@@ -152,6 +152,9 @@ static const option_row rows[] = {
 	    "images in a batch (default: 100)"),
 	ROW("epochs", "N", option_natural, epochs, "a whole number from 0 to 2147483647",
 	    "times to go through the training set (default: 15)"),
+	ROW("early-stop", "N", option_count, early_stop, "a whole number from 1 to 2147483647",
+	    "end the training when N epochs have brought no lower\n"
+	    "loss of what was held out, or else of the training set"),
 	ROW("val-split", "SPLIT", parse_val_split, val_split, "a share from 0 to below 1, or a whole number of images",
 	    "how much of the training set to hold out, to see after\n"
 	    "each epoch how images do that were not trained on: a\n"
@@ -176,6 +179,9 @@ static const option_row rows[] = {
 	ROW("log", "FILE", option_text, log, "the path of a file",
 	    "write a JSON object a line to FILE: options, epochs,\n"
 	    "result"),
+	ROW("plot", "FILE", option_text, plot, "the path of a file",
+	    "draw loss and accuracy over the epochs into FILE, an\n"
+	    "SVG, after each epoch"),
 	ROW("print", NULL, option_flag, print, NULL, "print a table of the model"),
 	ROW("watch", "[=N]", train_watch_parse, watch, "nothing, or a whole number from 1 to 2147483647",
 	    "print what each layer gives (mean, deviation, range,\n"

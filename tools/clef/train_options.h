@@ -24,6 +24,8 @@ typedef struct train_options {
 	uint64_t seed;
 	const char *device; /* for clef_device_open() */
 	const char *log;    /* path, or NULL */
+	const char *plot;   /* the same */
+	int64_t early_stop; /* epochs without a better loss; 0: never */
 	int64_t watch;      /* steps from table to table; 0: none, -1: one an epoch */
 	bool stop_nan;
 	bool print;
