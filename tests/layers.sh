@@ -4,7 +4,7 @@
 # layers.sh [FOLDER]: checks the rules about who may include whom, in the source tree or in FOLDER.
 #
 #   - A file of src/ or include/ includes only headers of its own layer or of a lower one; data stands beside the others
-#     on base and init. No file of src/ includes the umbrella <clef/clef.h>.
+#     on base and init, and save above all of them. No file of src/ includes the umbrella <clef/clef.h>.
 #   - No op family includes another: a header in src/ops with a .c file of its name is for that file.
 #   - Only src/runtime includes <CL/...>, directly or through a header; only its gemm.c includes <clblast_c.h>. (Tests
 #     may: they look behind the curtain.)
@@ -35,6 +35,8 @@ function layer_of(path, part) {
 }
 
 function allowed(from, to) {
+	if (from == "save")
+		return 1
 	if (from == "data" || to == "data")
 		return from == "data" && (to == "data" || to == "base" || to == "init")
 	return rank[to] <= rank[from]
@@ -111,10 +113,10 @@ function check(i, path, to, lower, upper) {
 }
 
 BEGIN {
-	n = split("base runtime tensor tape ops init nn models", names, " ")
+	n = split("base runtime tensor tape ops init nn models save", names, " ")
 	for (i = 1; i <= n; i++)
 		rank[names[i]] = i
-	n = split("base.h=base device.h=runtime tensor.h=tensor ops.h=ops init.h=init nn.h=nn layers.h=nn optim.h=nn schedule.h=nn models.h=models data.h=data",
+	n = split("base.h=base device.h=runtime tensor.h=tensor ops.h=ops init.h=init nn.h=nn layers.h=nn optim.h=nn schedule.h=nn models.h=models data.h=data checkpoint.h=save",
 		pairs, " ")
 	for (i = 1; i <= n; i++) {
 		split(pairs[i], pair, "=")

@@ -78,7 +78,8 @@
 	X(optim_groups) \
 	X(schedule) \
 	X(training) \
-	X(vision)
+	X(vision) \
+	X(safetensors)
 /* clang-format on */
 
 #define SUITE_DECLARE(name) Suite *name##_suite(void);

@@ -14,6 +14,7 @@
  *   optim.h    optimizers (torch.optim)
  *   schedule.h learning rates that change (torch.optim.lr_scheduler)
  *   data.h     data sets and the loader (torch.utils.data)
+ *   checkpoint.h   files of weights and arrays (safetensors)
  *
  * A training program needs this much (see examples/ for complete ones):
  *
@@ -40,6 +41,7 @@
 #define CLEF_CLEF_H
 
 #include <clef/base.h>
+#include <clef/checkpoint.h>
 #include <clef/data.h>
 #include <clef/device.h>
 #include <clef/init.h>

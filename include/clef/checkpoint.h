@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files of weights, in the safetensors format, which PyTorch, JAX and others read and write too.
+ *
+ * Files are written whole or not at all: under another name beside the wanted one (PATH.new), which is flushed to the
+ * disk and then takes its place. Who is killed in between, or finds the disk full, leaves the file that was there.
+ *
+ * Reading trusts nothing. Sizes are compared with those of the file before anything is allocated for them, the values
+ * of tensors must fill the file to its end without gaps and without sharing bytes, and whatever is wrong is
+ * CLEF_ERROR_FORMAT with the path, the name of the tensor and the field. A file that cannot be opened, read or written
+ * is CLEF_ERROR_IO.
+ */
+#ifndef CLEF_CHECKPOINT_H
+#define CLEF_CHECKPOINT_H
+
+#include <clef/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- safetensors ---- */
+
+/* Named arrays, and texts with a key (the format's __metadata__), in host memory. */
+typedef struct clef_safetensors clef_safetensors;
+
+/* An array. */
+typedef struct clef_safetensors_entry {
+	const char *name;
+	const char *dtype; /* "F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL",
+			    * "F8_E4M3" or "F8_E5M2" */
+	clef_shape shape;
+	const void *data; /* row-major, little-endian; may begin at any address, so copy it before use as numbers */
+	size_t bytes;
+} clef_safetensors_entry;
+
+/* An empty one. Free it with clef_safetensors_free(). */
+CLEF_API clef_safetensors *clef_safetensors_new(void);
+
+/* Reads a file. It may have a header of up to 100 MB, arrays of up to 8 dimensions and 2^31 - 1 elements, and no two of
+ * one name. */
+CLEF_API clef_safetensors *clef_safetensors_open(const char *path);
+
+/* NULL is accepted. */
+CLEF_API void clef_safetensors_free(clef_safetensors *file);
+
+/* The number of arrays; 0 for NULL. */
+CLEF_API int clef_safetensors_count(const clef_safetensors *file);
+
+/* Array i, 0 <= i < count; what it points to is valid until the file is freed. ERROR_INVALID outside. */
+CLEF_API clef_status clef_safetensors_get(const clef_safetensors *file, int i, clef_safetensors_entry *entry);
+
+/* The array of that name, or -1; no error is set where there is none. */
+CLEF_API int clef_safetensors_find(const clef_safetensors *file, const char *name);
+
+/* Adds an array, whose values are copied. The name must be new, not empty, not "__metadata__", and UTF-8. */
+CLEF_API clef_status clef_safetensors_add(clef_safetensors *file, const char *name, const char *dtype, clef_shape shape,
+					  const void *data);
+
+/* The text of that key, valid until it is set anew or the file is freed; NULL, without an error, where there is none.
+ */
+CLEF_API const char *clef_safetensors_text(const clef_safetensors *file, const char *key);
+
+/* Key i of the texts, in the order of the file; NULL behind the last. */
+CLEF_API const char *clef_safetensors_key(const clef_safetensors *file, int i);
+
+/* Sets a text, both UTF-8; value NULL takes it out. */
+CLEF_API clef_status clef_safetensors_set(clef_safetensors *file, const char *key, const char *value);
+
+/* Writes the file as told above. With `keep`, what was there before remains as PATH.prev. ERROR_IO too where another
+ * process is writing the same file. */
+CLEF_API clef_status clef_safetensors_save(const clef_safetensors *file, const char *path, bool keep);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
