@@ -79,7 +79,8 @@
 	X(schedule) \
 	X(training) \
 	X(vision) \
-	X(safetensors)
+	X(safetensors) \
+	X(model_file)
 /* clang-format on */
 
 #define SUITE_DECLARE(name) Suite *name##_suite(void);

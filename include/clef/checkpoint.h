@@ -13,7 +13,7 @@
 #ifndef CLEF_CHECKPOINT_H
 #define CLEF_CHECKPOINT_H
 
-#include <clef/base.h>
+#include <clef/nn.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -70,6 +70,27 @@ CLEF_API clef_status clef_safetensors_set(clef_safetensors *file, const char *ke
 /* Writes the file as told above. With `keep`, what was there before remains as PATH.prev. ERROR_IO too where another
  * process is writing the same file. */
 CLEF_API clef_status clef_safetensors_save(const clef_safetensors *file, const char *path, bool keep);
+
+/* ---- models ----
+ *
+ * Parameters and buffers have PyTorch's names, layouts and types: what is written here is what
+ * safetensors.torch.save_file(model.state_dict(), path) writes for the same torch.nn.Sequential, or for modules of the
+ * same names. A batch normalization has its count of batches with it, "1.num_batches_tracked", though nothing here
+ * depends on it. Texts: "clef.input" is the shape of a sample, "clef.dtype" the type of its values, and "clef.layers"
+ * the layers of a sequential model. */
+
+/* Writes parameters and buffers. Waits for the device. */
+CLEF_API clef_status clef_model_save(const clef_model *model, const char *path);
+
+/* Reads parameters and buffers, all of which must be in the file with their shapes and the type F32; only a count of
+ * batches may be missing, and is 0 then. Arrays that the model does not have are refused too, other than what a
+ * checkpoint has beside the model. ERROR_FORMAT lists what does not fit, and the model is as it was then. */
+CLEF_API clef_status clef_model_load(clef_model *model, const char *path);
+
+/* The sequential model that a file describes, with its weights. Its size is compared with that of the file before
+ * memory is allocated for it. ERROR_FORMAT for a file without "clef.layers", such as that of another library or of a
+ * forward function: make the model, then clef_model_load(). */
+CLEF_API clef_model *clef_model_open(clef_device *dev, const char *path);
 
 #ifdef __cplusplus
 }

@@ -64,12 +64,14 @@ typedef struct clef_model clef_model;
 typedef clef_tensor *(*clef_forward_fn)(clef_module *m, clef_tensor *x);
 
 typedef struct clef_model_opts {
-	uint64_t seed;    /* of the initialization */
-	clef_init weight; /* initializer of the weights of linear, convolution and embedding layers that their options
-			   * do not name; default: the layer's own */
-	clef_init bias;   /* the same of their biases */
-	void *user;       /* for clef_module_user() */
-	clef_dtype dtype; /* of x; default CLEF_FLOAT32. CLEF_INT32 for indices, as clef_embedding() takes */
+	uint64_t seed;     /* of the initialization */
+	clef_init weight;  /* initializer of the weights of linear, convolution and embedding layers that their options
+			    * do not name; default: the layer's own */
+	clef_init bias;    /* the same of their biases */
+	void *user;        /* for clef_module_user() */
+	clef_dtype dtype;  /* of x; default CLEF_FLOAT32. CLEF_INT32 for indices, as clef_embedding() takes */
+	int64_t max_numel; /* more values in parameters and buffers are ERROR_SHAPE, found before there is memory for
+			    * them: for descriptions from somewhere else. Default: no limit */
 } clef_model_opts;
 
 /* A model from a forward function. `input` is the shape of one sample, without the batch: CLEF_SHAPE(1, 28, 28).
@@ -232,6 +234,10 @@ CLEF_API clef_model *clef_sequential_new(clef_device *dev, const clef_layer *lay
  * position and what was allowed; then *layers is NULL.
  */
 CLEF_API clef_status clef_layers_parse(const char *text, clef_layer **layers, int *count);
+
+/* The text that clef_layers_parse() makes these layers of, but for initializers, which cannot be written: free it with
+ * free(). ERROR_INVALID for a row that is no layer. */
+CLEF_API char *clef_layers_text(const clef_layer *layers, int count);
 
 /*
  * Reads "crop(4) flip erase(8)": what clef_augment() is to do, in any order and each once, with numbers as in

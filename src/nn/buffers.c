@@ -72,6 +72,18 @@ clef_tensor *clef_model_buffer(const clef_model *model, const char *name)
 	return state->x;
 }
 
+void clef__state_count(clef_module *m, const clef_tensor *x)
+{
+	clef_model *model = m->model;
+
+	for (int i = 0; i < model->state_count; i++)
+		if (model->states[i].x == x) {
+			model->states[i].counts = true;
+			model->states[i].batches += model->training && !m->dry;
+			return;
+		}
+}
+
 clef_status clef__states_commit(clef_model *model)
 {
 	clef_status status = CLEF_OK;

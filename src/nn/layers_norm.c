@@ -52,6 +52,7 @@ static clef_tensor *batch_norm(clef_module *m, const char *name, clef_tensor *x,
 	if (!var || clef__layer_begin(m, name))
 		return NULL;
 	o.training = m->model->training;
+	clef__state_count(m, mean);
 	return plain ? clef_batch_norm_plain(x, mean, var, &o) : clef_batch_norm(x, w[0], w[1], mean, var, &o);
 }
 

@@ -76,6 +76,19 @@ static clef_status copy_layers(clef_model *model, const clef_layer *layers, int 
 	return CLEF_OK;
 }
 
+static clef_status check_numel(const clef_model *model, const char *maker)
+{
+	int64_t numel = model->params->numel;
+
+	for (int i = 0; i < model->state_count; i++)
+		numel += model->states[i].x->numel;
+	if (model->opts.max_numel > 0 && numel > model->opts.max_numel)
+		return clef__fail(CLEF_ERROR_SHAPE,
+				  "%s: the model has %lld values in parameters and buffers, %lld are allowed", maker,
+				  (long long)numel, (long long)model->opts.max_numel);
+	return CLEF_OK;
+}
+
 clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const clef_layer *layers, int count,
 			    clef_shape input, const clef_model_opts *opts)
 {
@@ -109,6 +122,8 @@ clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const cle
 	}
 	if (!s)
 		s = dry_run(model);
+	if (!s)
+		s = check_numel(model, maker);
 	if (!s)
 		s = clef_params_commit(model->params, &(clef_rng){ .seed = model->opts.seed });
 	if (!s)

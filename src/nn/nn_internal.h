@@ -69,6 +69,8 @@ typedef struct clef__state {
 	char *name;
 	clef_tensor *x;
 	float start;
+	bool counts; /* a mean that runs: `batches` have gone into it. PyTorch's num_batches_tracked */
+	int64_t batches;
 } clef__state;
 
 struct clef_model {
@@ -110,6 +112,9 @@ clef_status clef__model_watch(clef_model *model, const clef_tape *tape, int firs
 /* Gives what was asked for in the dry run its memory and start values. */
 clef_status clef__states_commit(clef_model *model);
 void clef__states_free(clef_model *model);
+
+/* Another batch goes into a mean that runs; in the dry run: it will. */
+void clef__state_count(clef_module *m, const clef_tensor *x);
 
 /* ---- layers ---- */
 
