@@ -80,7 +80,8 @@
 	X(training) \
 	X(vision) \
 	X(safetensors) \
-	X(model_file)
+	X(model_file) \
+	X(checkpoint)
 /* clang-format on */
 
 #define SUITE_DECLARE(name) Suite *name##_suite(void);

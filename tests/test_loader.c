@@ -248,6 +248,42 @@ START_TEST(loader_limits_its_batch)
 }
 END_TEST
 
+/* From every place the batches are those that come there. */
+START_TEST(loader_seeks)
+{
+	const clef_loader_opts opts = { .batch = 70, .shuffle = true, .seed = 9, .scale = 1 };
+	clef_dataset *set = numbered();
+	clef_loader *a = ck_new(clef_loader_open(set, &opts)), *b = ck_new(clef_loader_open(set, &opts));
+	clef_batch x, y;
+
+	for (int64_t place = 0; place < 3 * 6; place++) {
+		ck_assert_int_eq(clef_loader_epoch(a), place / 6);
+		ck_assert_int_eq(clef_loader_index(a), place % 6);
+		ck_ok(clef_loader_seek(b, place / 6, place % 6));
+		ck_assert_int_eq(clef_loader_epoch(b), place / 6);
+		ck_assert_int_eq(clef_loader_index(b), place % 6);
+		/* The other one's next two, also where an epoch ends between them. */
+		for (int k = 0; k < 2; k++) {
+			bool more = clef_loader_next(a, &x);
+
+			ck_assert(more == (place % 6 + k != 5));
+			ck_assert(clef_loader_next(b, &y) == more);
+			if (more)
+				ck_assert_mem_eq(x.images.data, y.images.data, (size_t)x.count * 2 * sizeof(float));
+		}
+		ck_ok(clef_loader_seek(a, (place + 1) / 6, (place + 1) % 6));
+	}
+	ck_fails(clef_loader_seek(a, -1, 0), CLEF_ERROR_INVALID, "epoch -1, index 0;");
+	ck_fails(clef_loader_seek(a, 0, 6), CLEF_ERROR_INVALID, "index from 0 to 5");
+	ck_fails(clef_loader_seek(a, 0, -1), CLEF_ERROR_INVALID, "index -1");
+	ck_fails(clef_loader_seek(NULL, 0, 0), CLEF_ERROR_INVALID, "NULL");
+	ck_assert_int_eq(clef_loader_index(NULL), 0);
+	clef_loader_close(a);
+	clef_loader_close(b);
+	clef_dataset_free(set);
+}
+END_TEST
+
 Suite *loader_suite(void)
 {
 	Suite *s = suite_create("loader");
@@ -260,6 +296,7 @@ Suite *loader_suite(void)
 	tcase_add_test(loader, loader_of_an_empty_set);
 	tcase_add_test(loader, loader_refuses_bad_options);
 	tcase_add_test(loader, loader_limits_its_batch);
+	tcase_add_test(loader, loader_seeks);
 	suite_add_tcase(s, loader);
 	return s;
 }

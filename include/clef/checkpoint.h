@@ -13,7 +13,8 @@
 #ifndef CLEF_CHECKPOINT_H
 #define CLEF_CHECKPOINT_H
 
-#include <clef/nn.h>
+#include <clef/data.h>
+#include <clef/schedule.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -91,6 +92,45 @@ CLEF_API clef_status clef_model_load(clef_model *model, const char *path);
  * memory is allocated for it. ERROR_FORMAT for a file without "clef.layers", such as that of another library or of a
  * forward function: make the model, then clef_model_load(). */
 CLEF_API clef_model *clef_model_open(clef_device *dev, const char *path);
+
+/* ---- checkpoints ----
+ *
+ * All that a training run depends on, in one file: a run that is stopped, made anew with the same options and given its
+ * checkpoint goes on as if it had never stopped, to the bit. A checkpoint of one device can be loaded on another.
+ *
+ *   const clef_checkpoint parts = { .model = model, .optim = optim, .loader = train };
+ *   ...
+ *   clef_optim_step(optim);
+ *   if (++steps % 1000 == 0)
+ *       clef_checkpoint_save(&parts, "run.safetensors");
+ *
+ * The time to save is between a step and the batch after it: gradients are not kept. A checkpoint is a file of its
+ * model too, for clef_model_load() and clef_model_open(); its other arrays have a colon in their names, so that PyTorch
+ * can leave them out: { name: x for name, x in load_file(path).items() if ":" not in name }. */
+
+/* What there is to keep; NULL for what there is not. */
+typedef struct clef_checkpoint {
+	clef_model *model;       /* parameters, buffers, and the random numbers of dropout */
+	clef_optim *optim;       /* its state and the learning rate; not its options and groups */
+	clef_schedule *schedule; /* of that optimizer */
+	clef_average *average;   /* not while it is swapped: ERROR_STATE */
+	clef_loader *loader;     /* the place in the run */
+	clef_rng *rng;           /* random numbers of your own */
+} clef_checkpoint;
+
+/* Writes the parts to a file, as clef_safetensors_save() does; the one before remains as PATH.prev. Waits for the
+ * device. */
+CLEF_API clef_status clef_checkpoint_save(const clef_checkpoint *parts, const char *path);
+
+/* Gives the parts what the file has of them; parts that are NULL here may be in the file. First names, types and shapes
+ * are compared, and so are the optimizer's rule, the kind of the schedule and the number of batches in an epoch:
+ * ERROR_FORMAT tells what does not fit, and nothing has changed then. */
+CLEF_API clef_status clef_checkpoint_load(const clef_checkpoint *parts, const char *path);
+
+/* The same with a file in memory, for arrays and texts of your own beside the parts. Their names must not begin with
+ * "optim:", "schedule:", "average:", "loader:" or "rng:"; those of arrays need a colon. */
+CLEF_API clef_status clef_checkpoint_put(const clef_checkpoint *parts, clef_safetensors *file);
+CLEF_API clef_status clef_checkpoint_get(const clef_checkpoint *parts, const clef_safetensors *file);
 
 #ifdef __cplusplus
 }

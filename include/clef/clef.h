@@ -14,7 +14,7 @@
  *   optim.h    optimizers (torch.optim)
  *   schedule.h learning rates that change (torch.optim.lr_scheduler)
  *   data.h     data sets and the loader (torch.utils.data)
- *   checkpoint.h   files of weights, in the safetensors format
+ *   checkpoint.h   files of weights, and of all that a training run depends on
  *
  * A training program needs this much (see examples/ for complete ones):
  *

@@ -129,6 +129,13 @@ CLEF_API int64_t clef_loader_batches(const clef_loader *loader);
 /* Epochs finished: the number of times that clef_loader_next() returned false. */
 CLEF_API int64_t clef_loader_epoch(const clef_loader *loader);
 
+/* The number in its epoch of the batch that comes next, from 0; behind the last it is clef_loader_batches(). */
+CLEF_API int64_t clef_loader_index(const clef_loader *loader);
+
+/* Goes to a place in a run, as if all batches before it had been taken: 0 <= epoch, 0 <= index <= batches. An epoch's
+ * batches depend on the seed and the number of the epoch alone, so this costs no more than the start of an epoch. */
+CLEF_API clef_status clef_loader_seek(clef_loader *loader, int64_t epoch, int64_t index);
+
 #ifdef __cplusplus
 }
 #endif

@@ -381,6 +381,9 @@ CLEF_API void clef_average_free(clef_average *average);
 /* Takes the values in. One launch. ERROR_STATE while they are swapped. */
 CLEF_API clef_status clef_average_update(clef_average *average);
 
+/* Whether there are averages: after the first update, or when a checkpoint had some. False for NULL. */
+CLEF_API bool clef_average_ready(const clef_average *average);
+
 /* Exchanges values and averages: once before an evaluation and once after it. One launch. ERROR_STATE before the first
  * update. */
 CLEF_API clef_status clef_average_swap(clef_average *average);

@@ -165,6 +165,14 @@ static clef_rng batch_rng(const clef_loader *l)
 	return rng;
 }
 
+static void shuffle(clef_loader *l)
+{
+	clef_rng rng = { .seed = l->opts.seed, .counter = (uint64_t)l->epoch };
+
+	if (l->order)
+		clef_rng_permutation(&rng, l->order, (size_t)l->set->count);
+}
+
 bool clef_loader_next(clef_loader *loader, clef_batch *batch)
 {
 	clef_loader *l = loader;
@@ -179,11 +187,8 @@ bool clef_loader_next(clef_loader *loader, clef_batch *batch)
 		l->epoch++;
 		return false;
 	}
-	if (l->index == 0 && l->order) {
-		clef_rng rng = { .seed = l->opts.seed, .counter = (uint64_t)l->epoch };
-
-		clef_rng_permutation(&rng, l->order, (size_t)l->set->count);
-	}
+	if (l->index == 0)
+		shuffle(l);
 	first = l->index * l->opts.batch;
 	count = CLEF__MIN(l->opts.batch, l->set->count - first);
 	gather(l, first, count);
@@ -208,4 +213,26 @@ int64_t clef_loader_batches(const clef_loader *loader)
 int64_t clef_loader_epoch(const clef_loader *loader)
 {
 	return loader ? loader->epoch : 0;
+}
+
+int64_t clef_loader_index(const clef_loader *loader)
+{
+	return loader ? loader->index : 0;
+}
+
+clef_status clef_loader_seek(clef_loader *loader, int64_t epoch, int64_t index)
+{
+	if (!loader)
+		return clef__null_argument("clef_loader_seek");
+	if (epoch < 0 || index < 0 || index > loader->batches)
+		return clef__fail(
+			CLEF_ERROR_INVALID,
+			"clef_loader_seek: epoch %lld, index %lld; an epoch from 0 and an index from 0 to %lld are "
+			"allowed",
+			(long long)epoch, (long long)index, (long long)loader->batches);
+	loader->epoch = epoch;
+	loader->index = index;
+	if (index > 0)
+		shuffle(loader);
+	return CLEF_OK;
 }

@@ -2,13 +2,6 @@
 /* Moving averages of weights: one array beside the collated values, so that an update or an exchange is one launch. */
 #include "optim_internal.h"
 
-struct clef_average {
-	clef_params *params;
-	clef_tensor *values;
-	float decay;
-	bool started, swapped;
-};
-
 clef_average *clef_average_new(clef_params *params, float decay)
 {
 	const char *f = "clef_average_new";
@@ -61,6 +54,11 @@ clef_status clef_average_update(clef_average *average)
 		s = clef_copy(average->params->values, average->values);
 	average->started = average->started || !s;
 	return s;
+}
+
+bool clef_average_ready(const clef_average *average)
+{
+	return average && average->started;
 }
 
 clef_status clef_average_swap(clef_average *average)

@@ -77,6 +77,15 @@ struct clef_optim {
 	clef_optim_opts opts; /* with defaults filled in; lr is above, weight_decay in the groups */
 };
 
+/* ---- averages of weights: optim_average.c ---- */
+
+struct clef_average {
+	clef_params *params;
+	clef_tensor *values; /* as the set's: float32 [size], zero between parameters */
+	float decay;
+	bool started, swapped;
+};
+
 /* ---- rules by name: optim_options.c ---- */
 
 /* What a constructor knows of its rule. Fields of these names mean the same for all that have them: lr, weight_decay,

@@ -246,6 +246,11 @@ clef_status clef_schedule_report(clef_schedule *s, double value)
 	return apply(s);
 }
 
+clef_schedule_kind clef__schedule_kind(const clef_schedule *s)
+{
+	return s->o.kind;
+}
+
 clef_schedule_state clef_schedule_get(const clef_schedule *s)
 {
 	if (!s)

@@ -10,4 +10,6 @@
 /* Checks the options and puts in the defaults of what was left out. */
 clef_status clef__schedule_options(clef_schedule_opts *o);
 
+clef_schedule_kind clef__schedule_kind(const clef_schedule *schedule);
+
 #endif

@@ -133,8 +133,7 @@ static clef_status check_fields(const reader *r, const char *name, json_t *objec
 
 	if (!json_is_object(object))
 		return wrong(r, "tensor \"%s\" is no object", SHOWN(name));
-	json_object_foreach(object, key, value)
-	{
+	json_object_foreach(object, key, value) {
 		if (strcmp(key, "dtype") != 0 && strcmp(key, "shape") != 0 && strcmp(key, "data_offsets") != 0)
 			return wrong(r, "tensor \"%s\": there is no field \"%s\"", SHOWN(name), SHOWN(key));
 	}
@@ -175,8 +174,7 @@ static clef_status read_texts(const reader *r, json_t *texts)
 
 	if (!json_is_object(texts))
 		return wrong(r, CLEF__SAFETENSORS_METADATA " is no object");
-	json_object_foreach(texts, key, value)
-	{
+	json_object_foreach(texts, key, value) {
 		if (!json_is_string(value))
 			return wrong(r, CLEF__SAFETENSORS_METADATA ": \"%s\" is no text", SHOWN(key));
 	}
@@ -192,8 +190,7 @@ static clef_status read_arrays(const reader *r, json_t *header)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(header, name, value)
-	{
+	json_object_foreach(header, name, value) {
 		if (!strcmp(name, CLEF__SAFETENSORS_METADATA)) {
 			s = read_texts(r, value);
 		} else {
