@@ -365,7 +365,7 @@ schedules() {
 accumulates() {
 	run 0 train --epochs 2 --batch 100 && cp out one && run 0 train --epochs 2 --batch 50 --accumulate 2 || return 1
 	for file in one out; do
-		sed -n 's/^ *2  *\([0-9.]*\)  .*/\1/p' "$file"
+		sed -n 's/^ *2  *\([0-9]*\.[0-9]*\)  .*/\1/p' "$file"
 	done | awk '{ v[NR] = $1 } END { d = v[1] - v[2]; exit !(NR == 2 && v[1] > 0 && d < 0.01 && d > -0.01) }' ||
 		{ cat one out && return 1; }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of weights, in the safetensors format, which PyTorch, JAX and others read and write too.
+ * Files of weights and of whole training runs, in the safetensors format, which PyTorch, JAX and others read and write.
  *
  * Files are written whole or not at all: under another name beside the wanted one (PATH.new), which is flushed to the
  * disk and then takes its place. Who is killed in between, or finds the disk full, leaves the file that was there.

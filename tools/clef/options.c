@@ -179,10 +179,13 @@ static int no_value(const option_row *row)
 	return EXIT_MISUSED;
 }
 
-static int store(const option_row *row, const char *text, void *fields)
+static int store(const option_table *table, const option_row *row, const char *text, void *fields)
 {
-	if (row->parse(text, (char *)fields + row->offset))
+	if (row->parse(text, (char *)fields + row->offset)) {
+		if (table->seen)
+			table->seen(row, text, fields);
 		return -1;
+	}
 	if (row->allowed)
 		complain("--%s \"%s\" will not do: it takes %s", row->name, text, row->allowed);
 	else
@@ -201,7 +204,7 @@ static int take(const option_table *table, int code, char **argv, void *fields)
 		return EXIT_OK;
 	}
 	if (code >= FIRST_OPTION)
-		return store(&table->rows[code - FIRST_OPTION], optarg ? optarg : "", fields);
+		return store(table, &table->rows[code - FIRST_OPTION], optarg ? optarg : "", fields);
 	if (code == ':' && known)
 		return no_value(row);
 	if (known)
@@ -215,6 +218,32 @@ static int take(const option_table *table, int code, char **argv, void *fields)
 	return EXIT_MISUSED;
 }
 
+int options_store(const option_table *table, const char *name, const char *text, void *fields)
+{
+	for (int i = 0; i < table->count; i++)
+		if (!strcmp(table->rows[i].name, name))
+			return store(table, &table->rows[i], text, fields);
+	complain("there is no option --%s", name);
+	return EXIT_MISUSED;
+}
+
+/* What is left of the command line, without the options. */
+static int take_words(const option_table *table, int argc, char **argv, void *fields)
+{
+	if (argc < table->words) {
+		complain("%s is missing; usage: %s", argc ? "a word" : "the file", table->usage);
+		return EXIT_MISUSED;
+	}
+	if (argc > table->words) {
+		complain("\"%s\" is one word too many; options begin with --, and --help lists them",
+			 argv[table->words]);
+		return EXIT_MISUSED;
+	}
+	for (int i = 0; i < argc; i++)
+		((const char **)((char *)fields + table->words_offset))[i] = argv[i];
+	return -1;
+}
+
 int options_read(const option_table *table, int argc, char **argv, void *fields)
 {
 	struct option list[MAX_OPTIONS + 2] = { { 0 } };
@@ -224,11 +253,8 @@ int options_read(const option_table *table, int argc, char **argv, void *fields)
 		list[i] = (struct option){ table->rows[i].name, argument_of(&table->rows[i]), NULL, FIRST_OPTION + i };
 	list[table->count] = (struct option){ "help", no_argument, NULL, 'h' };
 	opterr = 0;
+	optind = 0; /* from the start, also where a command line is read again */
 	while (status < 0 && (code = getopt_long(argc, argv, ":h", list, NULL)) != -1)
 		status = take(table, code, argv, fields);
-	if (status < 0 && optind < argc) {
-		complain("\"%s\" is one word too many; options begin with --, and --help lists them", argv[optind]);
-		status = EXIT_MISUSED;
-	}
-	return status;
+	return status < 0 ? take_words(table, argc - optind, argv + optind, fields) : status;
 }

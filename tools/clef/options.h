@@ -29,11 +29,18 @@ typedef struct option_table {
 	const option_row *rows;
 	int count;
 	const char *more; /* the same below the options, or NULL */
+	int words; /* how many words without dashes there must be: "MODEL OUT" in the usage; they go into an array */
+	size_t words_offset; /* of const char *, at this place in the command's struct */
+	/* Told of every option that was read, with its text; NULL: nobody is. */
+	void (*seen)(const option_row *row, const char *text, void *fields);
 } option_table;
 
 /* Reads a command line into `fields`, which holds the defaults. Returns -1 when the command is to run, or the exit
  * status: after --help, or after an error that has been reported. An option given twice counts the last time. */
 int options_read(const option_table *table, int argc, char **argv, void *fields);
+
+/* Reads one option, named without its dashes, as if it stood on a command line. The same results. */
+int options_store(const option_table *table, const char *name, const char *text, void *fields);
 
 option_parser option_flag;         /* bool */
 option_parser option_text;         /* const char *, not empty */

@@ -3,8 +3,8 @@
  * clef train: the training loop.
  *
  * A step only enqueues work. The loss and the number of right answers are summed by the device, and fetched when they
- * are to be shown: at the end of an epoch, and on a terminal a few times a second. In between the program runs ahead
- * and prepares batches while the device computes.
+ * are to be shown or kept: at the end of an epoch, with a checkpoint, and on a terminal a few times a second. In
+ * between the program runs ahead and prepares batches while the device computes.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
@@ -14,7 +14,9 @@
 #include <clef/clef.h>
 
 #include "progress.h"
+#include "scorer.h"
 #include "tool.h"
+#include "train_checkpoint.h"
 #include "train_data.h"
 #include "train_log.h"
 #include "train_model.h"
@@ -31,16 +33,15 @@ typedef struct run {
 	progress progress;
 	train_watch watch;
 	train_plot plot;
-	train_best best;
 	train_report report; /* of the test */
+	scorer scorer;
+	train_checkpoint checkpoint; /* with the sums of the epoch */
 
 	clef_device *dev;
-	clef_tape *tape;
 	clef_model *model;
 	train_optim optim;
 	clef_augment_opts augment;
 	clef_loader *train, *validation, *test; /* validation: NULL when nothing was held out */
-	clef_tensor *losses, *hits;             /* scalars on the device: sums over the images since they were zeroed */
 	double start;
 } run;
 
@@ -66,37 +67,22 @@ static void catch_interrupt(void)
 
 /* ---- the loop ---- */
 
-static clef_status zero_score(run *r)
+/* In the middle of an epoch. What is no number any more does not take the place of what was. */
+static clef_status save_step(run *r)
 {
-	clef_status s = clef_fill(r->losses, 0);
+	train_checkpoint *c = &r->checkpoint;
+	train_score score;
+	clef_status s = scorer_read(&r->scorer, c->images, c->sums, &score);
 
-	return s ? s : clef_fill(r->hits, 0);
-}
-
-/* Adds a batch to the sums. */
-static clef_status add_score(run *r, clef_tensor *loss, clef_tensor *accuracy, int64_t images)
-{
-	clef_status s = clef_axpy((float)images, loss, r->losses);
-
-	return s ? s : clef_axpy((float)images, accuracy, r->hits);
-}
-
-/* Waits for the device. */
-static clef_status read_score(const run *r, int64_t images, train_score *score)
-{
-	float losses = 0, hits = 0;
-	clef_status s = clef_read(r->losses, &losses, sizeof(losses));
-
-	if (!s)
-		s = clef_read(r->hits, &hits, sizeof(hits));
-	*score = (train_score){ (double)losses / (double)images, (double)hits / (double)images, images };
+	if (!s && isfinite(score.loss))
+		train_checkpoint_save(c);
 	return s;
 }
 
 /* The images of a batch as a step sees them. */
 static clef_tensor *input(run *r, const clef_batch *b)
 {
-	clef_tensor *images = clef_input(r->tape, &b->images);
+	clef_tensor *images = clef_input(r->scorer.tape, &b->images);
 	clef_rng rng = b->rng;
 
 	return r->options.augment ? clef_augment(images, &r->augment, &rng) : images;
@@ -107,60 +93,40 @@ static clef_status train_step(run *r, const clef_batch *b)
 	clef_tensor *logits, *labels, *loss;
 	clef_status s;
 
-	s = clef_tape_begin(r->tape);
-	labels = clef_input(r->tape, &b->labels);
+	s = clef_tape_begin(r->scorer.tape);
+	labels = clef_input(r->scorer.tape, &b->labels);
 	logits = clef_model_forward(r->model, input(r, b));
 	loss = clef_cross_entropy(logits, labels);
 	if (!s)
-		s = add_score(r, loss, clef_accuracy(logits, labels), b->count);
+		s = scorer_add(&r->scorer, loss, clef_accuracy(logits, labels), b->count);
 	return s ? s : train_optim_add(&r->optim, loss);
 }
 
+/* Ends early, between two steps, after Ctrl-C. */
 static clef_status train_epoch(run *r, int64_t epoch, train_score *score)
 {
-	clef_status s = zero_score(r);
+	clef_status s = scorer_begin(&r->scorer, r->checkpoint.sums);
+	int64_t *images = &r->checkpoint.images;
 	clef_batch b;
-	int64_t images = 0;
 
 	progress_epoch(&r->progress, epoch);
-	while (!s && !r->watch.found && !(interrupted && images) && clef_loader_next(r->train, &b)) {
+	while (!s && !r->watch.found && !(interrupted && *images && !r->optim.gathered) &&
+	       clef_loader_next(r->train, &b)) {
 		train_watch_step(&r->watch, epoch);
 		s = train_step(r, &b);
 		train_watch_step_end(&r->watch);
-		images += b.count;
-		if (!s && progress_due(&r->progress, images)) {
-			s = read_score(r, images, score);
+		*images += b.count;
+		if (!s && progress_due(&r->progress, *images)) {
+			s = scorer_read(&r->scorer, *images, r->checkpoint.sums, score);
 			if (!s)
-				progress_draw(&r->progress, images, score->loss, score->accuracy);
+				progress_draw(&r->progress, *images, score->loss, score->accuracy);
 		}
+		if (!s && !r->optim.gathered && train_checkpoint_due(&r->checkpoint))
+			s = save_step(r);
 	}
 	if (!s)
 		s = train_optim_flush(&r->optim);
-	return s ? s : read_score(r, images, score);
-}
-
-/* The same without gradients and without a step. `report`: gets the predictions, or NULL. */
-static clef_status evaluate(run *r, clef_loader *loader, train_score *score, train_report *report)
-{
-	clef_status s = zero_score(r);
-	clef_batch b;
-	int64_t images = 0;
-
-	clef_model_train(r->model, false);
-	while (!s && !interrupted && clef_loader_next(loader, &b)) {
-		clef_tensor *logits, *labels;
-
-		s = clef_tape_begin_no_grad(r->tape);
-		labels = clef_input(r->tape, &b.labels);
-		logits = clef_model_forward(r->model, clef_input(r->tape, &b.images));
-		if (!s)
-			s = add_score(r, clef_cross_entropy(logits, labels), clef_accuracy(logits, labels), b.count);
-		if (!s && report)
-			s = train_report_add(report, logits, &b);
-		images += b.count;
-	}
-	clef_model_train(r->model, true);
-	return s ? s : read_score(r, images, score);
+	return s ? s : scorer_read(&r->scorer, *images, r->checkpoint.sums, score);
 }
 
 /* The validation set, with averaged weights where there are some. */
@@ -169,7 +135,7 @@ static clef_status evaluate_average(run *r, train_score *score)
 	clef_status s = train_optim_swap(&r->optim);
 
 	if (!s)
-		s = evaluate(r, r->validation, score, NULL);
+		s = scorer_evaluate(&r->scorer, r->validation, &interrupted, score, NULL);
 	return s ? s : train_optim_swap(&r->optim);
 }
 
@@ -209,14 +175,21 @@ static int print_weights(run *r, uint64_t *hash)
 	return -1;
 }
 
+/* Where all of an epoch was trained and only what comes behind it is missing, the loader is at its end. */
 static int stopped(run *r, int64_t epoch, train_score score)
 {
 	uint64_t hash;
 
 	progress_clear(&r->progress);
+	if (clef_loader_epoch(r->train) == epoch &&
+	    clef_loader_seek(r->train, epoch - 1, clef_loader_batches(r->train)))
+		return failed(r);
+	train_checkpoint_save(&r->checkpoint);
 	printf("interrupted in epoch %" PRId64 " after %" PRId64 " of %" PRId64
 	       " images: loss %.4f, accuracy %.2f %%\n",
 	       epoch, score.images, clef_dataset_count(r->data.train), score.loss, 100 * score.accuracy);
+	if (r->options.checkpoint && !r->checkpoint.failed)
+		printf("checkpoint %s: --resume goes on from here\n", r->options.checkpoint);
 	train_log_end(&r->log, "interrupted", NULL, 0, 0);
 	print_weights(r, &hash);
 	return EXIT_INTERRUPTED;
@@ -244,16 +217,33 @@ static void print_epoch(run *r, int64_t epoch, train_score train, train_score va
 	fflush(stdout);
 }
 
-/* `last`: it shall be the last one. */
+/* What the epoch has come to is known now, and the next one has not begun. `last`: there shall be none. */
+static int end_epoch(run *r, int64_t epoch, train_score train, const train_score *validation, double took, bool *last)
+{
+	train_checkpoint *c = &r->checkpoint;
+	int status = train_log_epoch(&r->log, epoch, train, validation, took, clef_optim_get_lr(r->optim.optim));
+
+	if (status < 0)
+		status = train_plot_add(&r->plot, epoch, train, validation);
+	*last = train_best_add(&c->best, epoch, validation ? validation->loss : train.loss, r->options.early_stop);
+	c->images = 0;
+	c->sums[0] = c->sums[1] = 0;
+	train_checkpoint_save(c);
+	return status;
+}
+
 static int run_epoch(run *r, int64_t epoch, bool *last)
 {
 	train_score train, validation = { 0 };
+	const int64_t before = r->checkpoint.images; /* of an epoch that is gone on with */
 	double start = seconds(), took;
-	int status;
 
 	if (train_epoch(r, epoch, &train))
 		return failed(r);
 	took = seconds() - start;
+	/* Of all of the epoch, at the pace of what was trained here. */
+	if (before && train.images > before)
+		took *= (double)train.images / (double)(train.images - before);
 	if (r->watch.found)
 		return found_nan(r);
 	if (!isfinite(train.loss))
@@ -265,12 +255,7 @@ static int run_epoch(run *r, int64_t epoch, bool *last)
 	if (train_optim_report(&r->optim, r->validation ? validation.loss : train.loss))
 		return failed(r);
 	print_epoch(r, epoch, train, validation, took);
-	status = train_log_epoch(&r->log, epoch, train, r->validation ? &validation : NULL, took,
-				 clef_optim_get_lr(r->optim.optim));
-	if (status < 0)
-		status = train_plot_add(&r->plot, epoch, train, r->validation ? &validation : NULL);
-	*last = train_best_add(&r->best, epoch, r->validation ? validation.loss : train.loss, r->options.early_stop);
-	return status;
+	return end_epoch(r, epoch, train, r->validation ? &validation : NULL, took, last);
 }
 
 static int run_test(run *r)
@@ -282,7 +267,7 @@ static int run_test(run *r)
 	/* What is tested is what print_weights() has the hash of. */
 	if (!train_report_open(&r->report, clef_dataset_classes(r->data.test)))
 		return EXIT_FAILED;
-	if (train_optim_swap(&r->optim) || evaluate(r, r->test, &score, &r->report))
+	if (train_optim_swap(&r->optim) || scorer_evaluate(&r->scorer, r->test, &interrupted, &score, &r->report))
 		return failed(r);
 	if (interrupted) {
 		printf("interrupted before the test was done\n");
@@ -295,7 +280,9 @@ static int run_test(run *r)
 	status = print_weights(r, &hash);
 	if (status < 0)
 		status = train_log_end(&r->log, "done", &score, seconds() - r->start, hash);
-	return status < 0 ? EXIT_OK : status;
+	if (status < 0)
+		status = EXIT_OK;
+	return !status && r->checkpoint.failed ? EXIT_FAILED : status;
 }
 
 /* ---- the run ---- */
@@ -319,14 +306,27 @@ static bool open_loaders(run *r)
 	return r->test && (r->validation || !r->data.validation);
 }
 
-static bool open_training(run *r)
+/* The parts of a run that goes on get what its file has; one that begins writes its first file, so that a path that
+ * will not do shows at once. */
+static int open_checkpoint(run *r)
 {
-	if (r->options.augment && clef_augment_parse(r->options.augment, &r->augment))
-		return false;
-	r->tape = clef_tape_new(r->dev);
-	r->losses = r->tape ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
-	r->hits = r->losses ? clef_tensor_new(r->dev, CLEF_FLOAT32, CLEF_SCALAR) : NULL;
-	return r->hits && open_loaders(r);
+	train_checkpoint *c = &r->checkpoint;
+	int status;
+
+	*c = (train_checkpoint){ .options = &r->options,
+				 .data = &r->data,
+				 .plot = &r->plot,
+				 .parts = { .model = r->model,
+					    .optim = r->optim.optim,
+					    .schedule = r->optim.schedule,
+					    .average = r->optim.average,
+					    .loader = r->train } };
+	if (r->options.file)
+		return train_checkpoint_load(c);
+	status = train_checkpoint_begin(c);
+	if (status < 0)
+		train_checkpoint_save(c);
+	return c->failed ? EXIT_FAILED : status;
 }
 
 static int open_run(run *r)
@@ -336,7 +336,7 @@ static int open_run(run *r)
 
 	r->plot = (train_plot){ .path = o->plot, .title = o->model };
 	if (status < 0)
-		status = train_log_open(&r->log, o->log);
+		status = train_log_open(&r->log, o->log, o->file && !o->eval_only);
 	if (status >= 0)
 		return status;
 	r->dev = clef_device_open(o->device);
@@ -349,9 +349,13 @@ static int open_run(run *r)
 	status = train_model_open(o, &r->data, r->dev, &r->model);
 	if (status >= 0)
 		return status;
-	if (!open_training(r))
+	if ((o->augment && clef_augment_parse(o->augment, &r->augment)) || scorer_open(&r->scorer, r->dev, r->model) ||
+	    !open_loaders(r))
 		return failed(r);
 	status = train_optim_open(&r->optim, o, r->model, clef_dataset_count(r->data.train));
+	if (status >= 0)
+		return status;
+	status = open_checkpoint(r);
 	if (status >= 0)
 		return status;
 	return train_log_start(&r->log, o, &r->data, clef_device_get_info(r->dev),
@@ -376,6 +380,10 @@ static int introduce(run *r)
 	printf("optim   %s%s%s\n", r->options.optim_text, r->optim.schedule ? ", " : "", r->options.schedule_text);
 	if (r->options.augment)
 		printf("augment %s\n", r->options.augment);
+	if (r->options.file)
+		printf("resume  %s, in epoch %" PRId64 " after %" PRId64 " of %" PRId64 " images\n",
+		       r->options.checkpoint, clef_loader_epoch(r->train) + 1, r->checkpoint.images,
+		       clef_dataset_count(r->data.train));
 	if (r->options.print && clef_model_print(r->model, stdout))
 		return failed(r);
 	print_titles(r);
@@ -391,13 +399,12 @@ static void close_run(run *r)
 	clef_loader_close(r->train);
 	clef_loader_close(r->validation);
 	clef_loader_close(r->test);
-	clef_tensor_free(r->losses);
-	clef_tensor_free(r->hits);
 	train_optim_close(&r->optim);
 	clef_model_free(r->model);
-	clef_tape_free(r->tape);
+	scorer_close(&r->scorer);
 	clef_device_close(r->dev);
 	train_data_close(&r->data);
+	train_options_free(&r->options);
 	clef_log_set(NULL, NULL, CLEF_LOG_WARN);
 }
 
@@ -407,8 +414,10 @@ int train_main(int argc, char **argv)
 	int status = train_options_read(argc, argv, &r.options);
 	bool last = false;
 
-	if (status >= 0)
+	if (status >= 0) {
+		train_options_free(&r.options);
 		return status;
+	}
 	catch_interrupt();
 	progress_start(&r.progress);
 	clef_log_set(progress_message, &r.progress, CLEF_LOG_INFO);
@@ -419,11 +428,13 @@ int train_main(int argc, char **argv)
 		train_watch_start(&r.watch, r.model, &r.progress, r.options.watch, r.options.stop_nan);
 	if (status < 0)
 		progress_plan(&r.progress, r.options.epochs, clef_dataset_count(r.data.train));
-	for (int64_t epoch = 1; epoch <= r.options.epochs && status < 0 && !last; epoch++)
+	last = status < 0 && train_best_is_past(&r.checkpoint.best, clef_loader_epoch(r.train), r.options.early_stop);
+	for (int64_t epoch = clef_loader_epoch(r.train) + 1;
+	     epoch <= r.options.epochs && status < 0 && !last && !r.options.eval_only; epoch++)
 		status = run_epoch(&r, epoch, &last);
 	if (status < 0 && last)
-		printf("stopped early: epoch %" PRId64 " was the best, with a loss of %.4f\n", r.best.epoch,
-		       r.best.loss);
+		printf("stopped early: epoch %" PRId64 " was the best, with a loss of %.4f\n", r.checkpoint.best.epoch,
+		       r.checkpoint.best.loss);
 	if (status < 0)
 		status = run_test(&r);
 	close_run(&r);

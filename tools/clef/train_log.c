@@ -20,13 +20,13 @@ static int failed(const train_log *log)
 	return EXIT_FAILED;
 }
 
-int train_log_open(train_log *log, const char *path)
+int train_log_open(train_log *log, const char *path, bool append)
 {
 	*log = (train_log){ .path = path };
 	if (!path)
 		return -1;
 	errno = 0;
-	log->file = fopen(path, "w");
+	log->file = fopen(path, append ? "a" : "w");
 	return log->file ? -1 : failed(log);
 }
 
@@ -71,7 +71,7 @@ static json_t *shape_json(clef_shape shape)
 }
 
 /* A seed above 2^63 - 1 is more than a JSON integer of Jansson holds, hence a text. */
-static json_t *options_json(const train_options *o, float lr)
+json_t *train_log_options(const train_options *o, float lr)
 {
 	char seed[32];
 
@@ -111,7 +111,7 @@ int train_log_start(train_log *log, const train_options *o, const train_data *da
 		return -1;
 	return write_line(log,
 			  json_pack("{ss ss so s{ss ss ss ss ss ss} so sI}", "event", "start", "clef", clef_version(),
-				    "options", options_json(o, lr), "device", "name", device->name, "kind",
+				    "options", train_log_options(o, lr), "device", "name", device->name, "kind",
 				    clef_device_kind_name(device->kind), "vendor", device->vendor, "platform",
 				    device->platform_name, "version", device->version, "driver", device->driver, "data",
 				    data_json(data), "parameters", (json_int_t)parameters));

@@ -3,6 +3,7 @@
 #ifndef TRAIN_LOG_H
 #define TRAIN_LOG_H
 
+#include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -22,8 +23,11 @@ typedef struct train_log {
 	const char *path;
 } train_log;
 
-/* All return -1, or the exit status after an error that was reported. */
-int train_log_open(train_log *log, const char *path);
+/* The options of a run, as the log and checkpoints have them; lr is the rate before any schedule. */
+json_t *train_log_options(const train_options *o, float lr);
+
+/* All return -1, or the exit status after an error that was reported. With `append` what is in the file stays. */
+int train_log_open(train_log *log, const char *path, bool append);
 int train_log_start(train_log *log, const train_options *o, const train_data *data, const clef_device_info *device,
 		    int64_t parameters, float lr);
 int train_log_epoch(train_log *log, int64_t epoch, train_score train, const train_score *validation, double seconds,

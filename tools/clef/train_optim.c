@@ -99,10 +99,8 @@ static clef_status step(train_optim *t)
 	clef_status s = clef_optim_step(t->optim);
 
 	t->gathered = 0;
-	if (!s && t->average) {
+	if (!s && t->average)
 		s = clef_average_update(t->average);
-		t->averaged = true;
-	}
 	return !s && t->schedule ? clef_schedule_step(t->schedule) : s;
 }
 
@@ -136,5 +134,5 @@ clef_status train_optim_report(train_optim *t, double loss)
 
 clef_status train_optim_swap(train_optim *t)
 {
-	return t->averaged ? clef_average_swap(t->average) : CLEF_OK;
+	return clef_average_ready(t->average) ? clef_average_swap(t->average) : CLEF_OK;
 }

@@ -16,7 +16,6 @@ typedef struct train_optim {
 	bool reports;                 /* the schedule goes by the loss */
 	int64_t accumulate, gathered; /* batches in a step, and in the current one so far */
 	float lr;                     /* before any schedule */
-	bool averaged;                /* there has been a step */
 } train_optim;
 
 /* For a training set of so many images. -1, or an exit status after an error that was reported. */

@@ -12,6 +12,7 @@
 
 #include "options.h"
 #include "tool.h"
+#include "train_checkpoint.h"
 #include "train_options.h"
 #include "train_watch.h"
 
@@ -176,6 +177,19 @@ static const option_row rows[] = {
 	    "gpu, cpu, accelerator, a number, PLATFORM:DEVICE or part of a name",
 	    "the device; clef devices lists them (default: $CLEF_DEVICE,\n"
 	    "else the first GPU, else what there is)"),
+	ROW("checkpoint", "FILE", option_text, checkpoint, "the path of a file",
+	    "keep all that the run depends on in FILE, a safetensors\n"
+	    "file with the weights under PyTorch's names, and the one\n"
+	    "before it in FILE.prev; written at the end of each epoch,\n"
+	    "and by Ctrl-C"),
+	ROW("every", "N", option_count, every, "a whole number from 1 to 2147483647",
+	    "write the checkpoint after every N steps too"),
+	ROW("resume", NULL, option_flag, resume, NULL,
+	    "go on from the checkpoint, to the bit as if the run had\n"
+	    "not been stopped, or begin where there is none yet. Its\n"
+	    "options are those of the run and can be left out; only\n"
+	    "--epochs may be another, without a --schedule"),
+	ROW("eval-only", NULL, option_flag, eval_only, NULL, "test what is in the checkpoint, and do not train"),
 	ROW("log", "FILE", option_text, log, "the path of a file",
 	    "write a JSON object a line to FILE: options, epochs,\n"
 	    "result"),
@@ -192,11 +206,35 @@ static const option_row rows[] = {
 	    "looks at every step, which takes time"),
 };
 
+/* Options that a run can be resumed with or without. */
+static const char *const apart[] = { "device",   "log",        "plot",  "print",  "watch",
+				     "stop-nan", "checkpoint", "every", "resume", "eval-only" };
+
+static bool is_apart(const char *name)
+{
+	for (int i = 0; i < CLEF_COUNT(apart); i++)
+		if (!strcmp(name, apart[i]))
+			return true;
+	return false;
+}
+
+static void note_option(const option_row *row, const char *text, void *fields)
+{
+	train_options *o = fields;
+
+	if (is_apart(row->name))
+		return;
+	if (!o->given)
+		o->given = json_object();
+	json_object_set_new(o->given, row->name, json_string(text));
+}
+
 static const option_table table = {
 	.usage = "clef train [option ...]",
 	.about = "Trains a network to tell images apart, and says how many images of the test set it gets right.\n",
 	.rows = rows,
 	.count = CLEF_COUNT(rows),
+	.seen = note_option,
 	.more = "Examples:\n"
 		"  clef train\n"
 		"  clef train --data mnist --epochs 5 --log run.jsonl\n"
@@ -204,10 +242,14 @@ static const option_table table = {
 		"  clef train --data cifar-10-batches-bin --model \"resnet18(16)\" --augment \"crop(4) flip\"\n"
 		"  clef train --optim \"adamw(beta2=0.98)\" --lr 0.002 --weight-decay 0.05 --warmup 20 --clip-norm 1\n"
 		"\n"
-		"Ctrl-C ends the training after the step that runs, and shows what was reached.\n"
+		"Ctrl-C ends the training after the step that runs, and shows what was reached. With --checkpoint it\n"
+		"can be gone on with:\n"
+		"  clef train --data mnist --epochs 50 --checkpoint run.safetensors\n"
+		"  clef train --checkpoint run.safetensors --resume\n"
 		"CLEF_PROFILE=1 clef train ... shows at the end how long each kernel took.\n"
 		"\n"
-		"The lines of --log, by their \"event\"; accuracies are shares from 0 to 1, null is no number:\n"
+		"The lines of --log, by their \"event\"; accuracies are shares from 0 to 1, null is no number. A run\n"
+		"that is resumed adds its lines, with a start of its own:\n"
 		"  start   version, options, device, data, parameters\n"
 		"  epoch   epoch, loss, accuracy, validation_loss, validation_accuracy, seconds,\n"
 		"          images_per_second, lr: the learning rate behind it\n"
@@ -294,29 +336,106 @@ static int compose_schedule(train_options *o)
 	return EXIT_MISUSED;
 }
 
+static const train_options defaults = { .data = "digits",
+					.model = "mlp",
+					.init = "xavier_uniform",
+					.optim = "adam",
+					.lr = NAN,
+					.momentum = NAN,
+					.weight_decay = NAN,
+					.beta1 = NAN,
+					.beta2 = NAN,
+					.eps = NAN,
+					.alpha = NAN,
+					.warmup = -1,
+					.accumulate = 1,
+					.batch = 100,
+					.epochs = 15,
+					.val_split = 0.1,
+					.seed = 1 };
+
+static int compose(train_options *o)
+{
+	int status = compose_optim(o);
+
+	return status < 0 ? compose_schedule(o) : status;
+}
+
+static int check_together(const train_options *o)
+{
+	const char *alone = o->resume ? "resume" : o->eval_only ? "eval-only" : o->every ? "every" : NULL;
+
+	if (o->checkpoint || !alone)
+		return -1;
+	complain("--%s needs --checkpoint FILE", alone);
+	return EXIT_MISUSED;
+}
+
+int train_options_restore(clef_safetensors *file, const char *path, train_options *o)
+{
+	const char *name;
+	json_t *text;
+	int status = -1;
+
+	*o = defaults;
+	o->stored = train_checkpoint_options(file, path);
+	if (!o->stored)
+		return EXIT_FAILED;
+	/* A file may not say what is to be written where. */
+	json_object_foreach(json_object_get(o->stored, "given"), name, text) {
+		if (status < 0 && is_apart(name)) {
+			complain("--%s is none of the options of a run", name);
+			status = EXIT_FAILED;
+		}
+		if (status < 0)
+			status = options_store(&table, name, json_is_string(text) ? json_string_value(text) : "", o);
+	}
+	if (status < 0)
+		status = compose(o);
+	if (status >= 0)
+		complain("%s: the options in it are not right", path);
+	return status < 0 ? -1 : EXIT_FAILED;
+}
+
+/* The command line once more, on top of the options of the run that it goes on with. */
+static int read_resumed(int argc, char **argv, train_options *o)
+{
+	clef_safetensors *file = NULL;
+	const char *path = o->checkpoint;
+	int status = train_checkpoint_open(path, o->eval_only, &file);
+
+	if (status >= 0)
+		return status;
+	if (!file)
+		return compose(o);
+	train_options_free(o);
+	status = train_options_restore(file, path, o);
+	o->file = file;
+	if (status < 0)
+		status = options_read(&table, argc, argv, o);
+	if (status < 0)
+		status = compose(o);
+	return status < 0 ? train_checkpoint_compare(o) : status;
+}
+
 int train_options_read(int argc, char **argv, train_options *o)
 {
 	int status;
 
-	*o = (train_options){ .data = "digits",
-			      .model = "mlp",
-			      .init = "xavier_uniform",
-			      .optim = "adam",
-			      .lr = NAN,
-			      .momentum = NAN,
-			      .weight_decay = NAN,
-			      .beta1 = NAN,
-			      .beta2 = NAN,
-			      .eps = NAN,
-			      .alpha = NAN,
-			      .warmup = -1,
-			      .accumulate = 1,
-			      .batch = 100,
-			      .epochs = 15,
-			      .val_split = 0.1,
-			      .seed = 1 };
+	*o = defaults;
 	status = options_read(&table, argc, argv, o);
 	if (status < 0)
-		status = compose_optim(o);
-	return status < 0 ? compose_schedule(o) : status;
+		status = check_together(o);
+	if (status >= 0)
+		return status;
+	return o->resume || o->eval_only ? read_resumed(argc, argv, o) : compose(o);
+}
+
+void train_options_free(train_options *o)
+{
+	clef_safetensors_free(o->file);
+	json_decref(o->given);
+	json_decref(o->stored);
+	o->file = NULL;
+	o->given = o->stored = NULL;
 }

@@ -3,8 +3,11 @@
 #ifndef TRAIN_OPTIONS_H
 #define TRAIN_OPTIONS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <clef/checkpoint.h>
 
 #define TRAIN_TEXT 512
 
@@ -29,11 +32,24 @@ typedef struct train_options {
 	int64_t watch;      /* steps from table to table; 0: none, -1: one an epoch */
 	bool stop_nan;
 	bool print;
-	char optim_text[TRAIN_TEXT];    /* all of the optimizer: "sgd(lr=0.1, momentum=0.9)" */
+	const char *checkpoint; /* path, or NULL */
+	int64_t every;          /* steps; 0: at the end of each epoch */
+	bool resume, eval_only;
+	clef_safetensors *file;      /* of a run to resume: its checkpoint, or NULL if there is none yet */
+	json_t *given;               /* options that make the run, name: text, as they were given or are in the file */
+	json_t *stored;              /* what the file says of its run; texts above may be in there */
+	char optim_text[TRAIN_TEXT]; /* all of the optimizer: "sgd(lr=0.1, momentum=0.9)" */
 	char schedule_text[TRAIN_TEXT]; /* all of the schedule, or "" */
 } train_options;
 
 /* Reads the command line. -1 when it is fine; else the exit status, after the help or an error that was reported. */
 int train_options_read(int argc, char **argv, train_options *o);
+
+/* The options of the run that a checkpoint is of, in place of a command line: 0 or the same results. `o` must be
+ * zeros. */
+int train_options_restore(clef_safetensors *file, const char *path, train_options *o);
+
+/* NULL is accepted. */
+void train_options_free(train_options *o);
 
 #endif

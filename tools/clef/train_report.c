@@ -135,5 +135,10 @@ bool train_best_add(train_best *best, int64_t epoch, double loss, int64_t patien
 {
 	if (!best->epoch || loss < best->loss)
 		*best = (train_best){ epoch, loss };
-	return patience && epoch - best->epoch >= patience;
+	return train_best_is_past(best, epoch, patience);
+}
+
+bool train_best_is_past(const train_best *best, int64_t epochs, int64_t patience)
+{
+	return patience && epochs - best->epoch >= patience;
 }

@@ -36,4 +36,7 @@ typedef struct train_best {
 /* Takes an epoch in. True when `patience` epochs, 1 or more, have brought nothing better; never when it is 0. */
 bool train_best_add(train_best *best, int64_t epoch, double loss, int64_t patience);
 
+/* The same of the epochs there have been. */
+bool train_best_is_past(const train_best *best, int64_t epochs, int64_t patience);
+
 #endif
