@@ -249,7 +249,7 @@ START_TEST(model_file_texts_that_lie)
 		const char *key, *value;
 		const char *message;
 	} rows[] = {
-		{ "clef.layers", NULL, "has no text \"clef.layers\"" },
+		{ "clef.layers", NULL, "has no text \"clef.layers\" or \"clef.network\"" },
 		{ "clef.layers", "linaer(2)", "did you mean \"linear\"" },
 		{ "clef.layers", "linear(1)", "0.weight is [2, 4], must be [1, 4]" },
 		{ "clef.layers", "linear(1) linear(1)", "1.weight [1, 1] is missing" },
@@ -285,6 +285,37 @@ START_TEST(model_file_texts_that_lie)
 	ck_assert_uint_le(clef_device_get_stats(test_device).memory_peak, before.memory_peak + (1 << 20));
 	model = ck_new(clef_model_open(test_device, test_path("small")));
 	clef_model_free(model);
+}
+END_TEST
+
+START_TEST(model_file_of_a_network)
+{
+	const clef_shape input = { 3, { 3, 8, 8 } };
+	clef_model *a = ck_new(clef_model_parse(test_device, "resnet18(width=2, stages=2)", input, 7,
+						&(clef_model_opts){ .seed = 3 }));
+	clef_model *b;
+	clef_safetensors *file;
+
+	ck_ok(clef_model_save(a, test_path("net")));
+	b = ck_new(clef_model_open(test_device, test_path("net")));
+	ck_assert_int_eq(clef_params_count(clef_model_params(a)), clef_params_count(clef_model_params(b)));
+	for (int i = 0; i < clef_params_count(clef_model_params(a)); i++)
+		nn_check_same(clef_params_get(clef_model_params(a), i), clef_params_get(clef_model_params(b), i));
+	/* Saved once more it is the same file. */
+	ck_ok(clef_model_save(b, test_path("again")));
+	file = ck_new(clef_safetensors_open(test_path("again")));
+	ck_assert_str_eq(clef_safetensors_text(file, "clef.network"), "resnet18(width=2, stages=2)");
+	ck_assert_str_eq(clef_safetensors_text(file, "clef.output"), "7");
+	ck_ok(clef_safetensors_set(file, "clef.network", "resnet18(width=60000)"));
+	ck_ok(clef_safetensors_save(file, test_path("lies"), false));
+	ck_null_fails(clef_model_open(test_device, test_path("lies")), CLEF_ERROR_FORMAT, "clef.network");
+	ck_ok(clef_safetensors_set(file, "clef.network", "resnet18(width=2, stages=2)"));
+	ck_ok(clef_safetensors_set(file, "clef.output", "7x"));
+	ck_ok(clef_safetensors_save(file, test_path("lies"), false));
+	ck_null_fails(clef_model_open(test_device, test_path("lies")), CLEF_ERROR_FORMAT, "\"clef.output\" is no size");
+	clef_safetensors_free(file);
+	clef_model_free(a);
+	clef_model_free(b);
 }
 END_TEST
 
@@ -370,6 +401,7 @@ Suite *model_file_suite(void)
 	tcase_add_test(c, model_file_that_does_not_fit);
 	tcase_add_test(c, model_file_long_list);
 	tcase_add_test(c, model_file_texts_that_lie);
+	tcase_add_test(c, model_file_of_a_network);
 	tcase_add_test(c, layers_as_text);
 	tcase_add_test(c, layers_of_every_kind_as_text);
 	return s;

@@ -77,8 +77,9 @@ CLEF_API clef_status clef_safetensors_save(const clef_safetensors *file, const c
  * Parameters and buffers have PyTorch's names, layouts and types: what is written here is what
  * safetensors.torch.save_file(model.state_dict(), path) writes for the same torch.nn.Sequential, or for modules of the
  * same names. A batch normalization has its count of batches with it, "1.num_batches_tracked", though nothing here
- * depends on it. Texts: "clef.input" is the shape of a sample, "clef.dtype" the type of its values, and "clef.layers"
- * the layers of a sequential model. */
+ * depends on it. Texts: "clef.input" and "clef.output" are the shapes of a sample, "clef.dtype" is the type of the
+ * input, and what the model is stands in "clef.layers", those of a sequential one, or "clef.network", the text that
+ * clef_model_parse() made a network of. */
 
 /* Writes parameters and buffers. Waits for the device. */
 CLEF_API clef_status clef_model_save(const clef_model *model, const char *path);
@@ -88,9 +89,9 @@ CLEF_API clef_status clef_model_save(const clef_model *model, const char *path);
  * checkpoint has beside the model. ERROR_FORMAT lists what does not fit, and the model is as it was then. */
 CLEF_API clef_status clef_model_load(clef_model *model, const char *path);
 
-/* The sequential model that a file describes, with its weights. Its size is compared with that of the file before
- * memory is allocated for it. ERROR_FORMAT for a file without "clef.layers", such as that of another library or of a
- * forward function: make the model, then clef_model_load(). */
+/* The model that a file describes, with its weights. Its size is compared with that of the file before memory is
+ * allocated for it. ERROR_FORMAT for a file that does not say what its model is, such as that of another library or of
+ * a forward function of your own: make the model, then clef_model_load(). */
 CLEF_API clef_model *clef_model_open(clef_device *dev, const char *path);
 
 /* ---- checkpoints ----

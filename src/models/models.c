@@ -127,7 +127,7 @@ static clef_model *of_layers(clef_device *dev, const char *text, clef_shape inpu
 	return model;
 }
 
-static clef_model *of_function(clef_device *dev, const preset *p, clef__network net, clef_shape input,
+static clef_model *of_function(clef_device *dev, const char *text, const preset *p, clef__network net, clef_shape input,
 			       const clef_model_opts *opts)
 {
 	clef_model_opts own = opts ? *opts : (clef_model_opts){ .seed = 0 };
@@ -139,11 +139,16 @@ static clef_model *of_function(clef_device *dev, const preset *p, clef__network 
 	*kept = net;
 	own.user = kept;
 	model = clef_model_new(dev, p->forward, input, &own);
-	if (model)
-		model->owned = kept;
-	else
+	if (!model) {
 		free(kept);
-	return model;
+		return NULL;
+	}
+	model->owned = kept;
+	model->network = clef__strdup(text);
+	if (model->network)
+		return model;
+	clef_model_free(model);
+	return NULL;
 }
 
 clef_model *clef_model_parse(clef_device *dev, const char *text, clef_shape input, int classes,
@@ -166,7 +171,7 @@ clef_model *clef_model_parse(clef_device *dev, const char *text, clef_shape inpu
 	if (!found)
 		return of_layers(dev, text, input, opts);
 	if (found->forward)
-		return of_function(dev, found, net, input, opts);
+		return of_function(dev, text, found, net, input, opts);
 	layers = found->layers(net);
 	model = layers ? of_layers(dev, layers, input, opts) : NULL;
 	free(layers);

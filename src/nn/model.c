@@ -156,6 +156,7 @@ void clef_model_free(clef_model *model)
 	free(model->layers);
 	free(model->layer_names);
 	free(model->owned);
+	free(model->network);
 	free(model);
 }
 

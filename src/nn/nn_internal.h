@@ -92,7 +92,8 @@ struct clef_model {
 	void *watch_user;
 	clef_watch *watched; /* of the last pass that was watched */
 	int watched_capacity;
-	void *owned; /* what opts.user is, where the model has that from clef_model_parse(): freed with it */
+	char *network; /* the text that clef_model_parse() made it of, where that names a network; else NULL */
+	void *owned;   /* what opts.user is, where the model has that from clef_model_parse(): freed with it */
 };
 
 /* clef_model_new(); layers NULL unless the model is a sequential one. */

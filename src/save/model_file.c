@@ -6,6 +6,8 @@
  */
 #include <ctype.h>
 
+#include <clef/models.h>
+
 #include "save_internal.h"
 
 /* ---- slots ---- */
@@ -82,23 +84,32 @@ clef_status clef__tensor_put(clef_safetensors *file, const char *prefix, const c
 }
 
 /* "1 28 28" */
+static clef_status put_shape(clef_safetensors *file, const char *key, clef_shape shape)
+{
+	char text[CLEF_MAX_DIMS * 24] = "";
+	size_t used = 0;
+
+	for (int i = 0; i < shape.ndim; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%lld", i ? " " : "",
+					 (long long)shape.dim[i]);
+	return clef_safetensors_set(file, key, text);
+}
+
 static clef_status put_texts(const clef_model *model, clef_safetensors *file)
 {
-	char input[CLEF_MAX_DIMS * 24] = "";
-	char *layers = NULL;
-	size_t used = 0;
-	clef_status s;
+	char *layers;
+	clef_status s = clef_safetensors_set(file, "format", "pt");
 
-	for (int i = 0; i < model->input.ndim; i++)
-		used += (size_t)snprintf(input + used, sizeof(input) - used, "%s%lld", i ? " " : "",
-					 (long long)model->input.dim[i]);
-	s = clef_safetensors_set(file, "format", "pt");
 	if (!s)
 		s = clef_safetensors_set(file, "clef.version", clef_version());
 	if (!s)
-		s = clef_safetensors_set(file, "clef.input", input);
+		s = put_shape(file, "clef.input", model->input);
+	if (!s)
+		s = put_shape(file, "clef.output", model->output);
 	if (!s)
 		s = clef_safetensors_set(file, "clef.dtype", clef_dtype_name(model->opts.dtype));
+	if (!s && model->network)
+		s = clef_safetensors_set(file, "clef.network", model->network);
 	if (s || !model->layers)
 		return s;
 	layers = clef_layers_text(model->layers, model->layer_count);
@@ -277,12 +288,11 @@ static clef_status read_texts(const clef_safetensors *file, const char *path, cl
 	const char *f = "clef_model_open", *shape = clef_safetensors_text(file, "clef.input");
 	const char *type = clef_safetensors_text(file, "clef.dtype");
 
-	if (!clef_safetensors_text(file, "clef.layers"))
-		return clef__fail(
-			CLEF_ERROR_FORMAT,
-			"%s: %s has no text \"clef.layers\", so it is not that of a sequential model of clef; make "
-			"the model and use clef_model_load()",
-			f, path);
+	if (!clef_safetensors_text(file, "clef.layers") && !clef_safetensors_text(file, "clef.network"))
+		return clef__fail(CLEF_ERROR_FORMAT,
+				  "%s: %s has no text \"clef.layers\" or \"clef.network\", so it does not say what its "
+				  "model is; make the model and use clef_model_load()",
+				  f, path);
 	if (!shape || read_input(shape, input))
 		return clef__fail(CLEF_ERROR_FORMAT, "%s: %s: the text \"clef.input\" is %s, must be up to %d sizes", f,
 				  path, shape ? "no shape" : "missing", CLEF_MAX_DIMS - 1);
@@ -306,26 +316,49 @@ static int64_t numel_of(const clef_safetensors *file)
 	return CLEF__MAX(numel, 1);
 }
 
+static clef_model *of_layers(clef_device *dev, const char *text, clef_shape input, const clef_model_opts *opts)
+{
+	clef_layer *layers;
+	clef_model *model;
+	int count;
+
+	if (clef_layers_parse(text, &layers, &count))
+		return NULL;
+	model = clef_sequential_new(dev, layers, count, input, opts);
+	free(layers);
+	return model;
+}
+
+/* The output of a network is a value for each class. */
+static clef_model *of_network(clef_device *dev, const clef_safetensors *file, clef_shape input,
+			      const clef_model_opts *opts)
+{
+	const char *text = clef_safetensors_text(file, "clef.output");
+	char *end;
+	long classes = text ? strtol(text, &end, 10) : 0;
+
+	if (classes < 1 || classes > INT32_MAX || *end)
+		return clef__fail_null(CLEF_ERROR_INVALID, "the text \"clef.output\" is %s",
+				       text ? "no size" : "missing");
+	return clef_model_parse(dev, clef_safetensors_text(file, "clef.network"), input, (int)classes, opts);
+}
+
 static clef_model *make_model(clef_device *dev, const clef_safetensors *file, const char *path)
 {
+	const char *layers = clef_safetensors_text(file, "clef.layers");
 	clef_model_opts opts = { .max_numel = numel_of(file) };
-	clef_model *model = NULL;
-	clef_layer *layers = NULL;
+	clef_model *model;
 	clef_shape input;
-	int count = 0;
 	clef_status s = read_texts(file, path, &input, &opts.dtype);
 
 	if (s)
 		return NULL;
-	s = clef_layers_parse(clef_safetensors_text(file, "clef.layers"), &layers, &count);
-	if (!s)
-		model = clef_sequential_new(dev, layers, count, input, &opts);
-	free(layers);
+	model = layers ? of_layers(dev, layers, input, &opts) : of_network(dev, file, input, &opts);
 	s = clef_error_status();
 	if (!model && (s == CLEF_ERROR_INVALID || s == CLEF_ERROR_SHAPE || s == CLEF_ERROR_DTYPE))
 		clef__fail(CLEF_ERROR_FORMAT,
-			   "clef_model_open: %s: the text \"clef.layers\" is no model for \"clef.input\": %s", path,
-			   clef_error());
+			   "clef_model_open: %s: the text \"clef.%s\" is no model for \"clef.input\": %s", path,
+			   layers ? "layers" : "network", clef_error());
 	return model;
 }
 
