@@ -133,6 +133,26 @@ without_options() {
 		[ "$(grep '^test accuracy' out)" = "$(grep '^test accuracy' whole)" ]
 }
 
+# clef eval needs the file alone, and tests what clef train tested: the average, where there is one.
+evaluates() {
+	for ema in "" "--ema 0.9"; do
+		rm -f state state.*
+		run 0 train --epochs 3 --model "$net" $ema --checkpoint state && cp out whole && run 0 eval state &&
+			grep -q "^test accuracy" out &&
+			[ "$(grep '^test accuracy' out)" = "$(grep '^test accuracy' whole)" ] &&
+			[ "$(sed -n '/^class/,$p' out)" = "$(sed -n '/^class/,/^$/p' whole)" ] || return 1
+	done
+	has out ", averaged" && run 0 eval state --batch 7 --data digits &&
+		[ "$(grep '^test accuracy' out)" = "$(grep '^test accuracy' whole)" ] || return 1
+	mkdir -p tiny && for part in train t10k; do
+		printf '\0\0\010\003\0\0\0\001\0\0\0\002\0\0\0\002abcd' >tiny/$part-images-idx3-ubyte
+		printf '\0\0\010\001\0\0\0\001\003' >tiny/$part-labels-idx1-ubyte
+	done
+	run 1 eval state --data tiny && has err 'the model was made for [N, 1, 8, 8]' &&
+		run 2 eval && has err 'the file is missing' && run 2 eval state state && has err 'one word too many' &&
+		run 1 eval nowhere && has err 'No such file' && echo 12345678 >bad && run 1 eval bad && has err 'bad: '
+}
+
 # Without a schedule a run can be made longer.
 longer() {
 	unbroken --epochs 4 && rm -f state state.* && run 0 train --epochs 2 --checkpoint state &&
@@ -221,6 +241,7 @@ in_subshell() {
 try "$kills kills with SIGKILL" tortures
 try "Ctrl-C again and again" interrupts
 try "options from the file, and --eval-only" without_options
+try "clef eval" evaluates
 try "more epochs" longer
 try "a damaged file" damaged
 try "what cannot be resumed" refusals

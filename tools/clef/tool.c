@@ -22,6 +22,7 @@ typedef struct command {
 static const command commands[] = {
 	{ "devices", devices_main, "list the OpenCL devices" },
 	{ "train", train_main, "train a network on images" },
+	{ "eval", eval_main, "test a saved model" },
 };
 
 static const char *current; /* the command that runs, for messages */

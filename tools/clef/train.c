@@ -287,22 +287,12 @@ static int run_test(run *r)
 
 /* ---- the run ---- */
 
-static clef_loader *open_loader(const run *r, const clef_dataset *set, bool shuffle)
-{
-	return clef_loader_open(set, &(clef_loader_opts){ .batch = r->options.batch,
-							  .shuffle = shuffle,
-							  .seed = r->options.seed,
-							  .scale = r->data.scale,
-							  .channel_mean = r->data.mean,
-							  .channel_std = r->data.std });
-}
-
 static bool open_loaders(run *r)
 {
-	r->train = open_loader(r, r->data.train, true);
-	r->test = r->train ? open_loader(r, r->data.test, false) : NULL;
+	r->train = train_data_loader(&r->data, r->data.train, &r->options, true);
+	r->test = r->train ? train_data_loader(&r->data, r->data.test, &r->options, false) : NULL;
 	if (r->test && r->data.validation)
-		r->validation = open_loader(r, r->data.validation, false);
+		r->validation = train_data_loader(&r->data, r->data.validation, &r->options, false);
 	return r->test && (r->validation || !r->data.validation);
 }
 

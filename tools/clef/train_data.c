@@ -145,3 +145,13 @@ void train_data_close(train_data *data)
 	free(data->mean);
 	free(data->std);
 }
+
+clef_loader *train_data_loader(const train_data *data, const clef_dataset *set, const train_options *o, bool shuffle)
+{
+	return clef_loader_open(set, &(clef_loader_opts){ .batch = o->batch,
+							  .shuffle = shuffle,
+							  .seed = o->seed,
+							  .scale = data->scale,
+							  .channel_mean = data->mean,
+							  .channel_std = data->std });
+}

@@ -19,4 +19,7 @@ typedef struct train_data {
 int train_data_open(const train_options *o, train_data *data);
 void train_data_close(train_data *data);
 
+/* A loader on one of the sets, with the options' batch and seed. */
+clef_loader *train_data_loader(const train_data *data, const clef_dataset *set, const train_options *o, bool shuffle);
+
 #endif

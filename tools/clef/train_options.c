@@ -431,6 +431,11 @@ int train_options_read(int argc, char **argv, train_options *o)
 	return o->resume || o->eval_only ? read_resumed(argc, argv, o) : compose(o);
 }
 
+void train_options_default(train_options *o)
+{
+	*o = defaults;
+}
+
 void train_options_free(train_options *o)
 {
 	clef_safetensors_free(o->file);

@@ -45,11 +45,12 @@ typedef struct train_options {
 /* Reads the command line. -1 when it is fine; else the exit status, after the help or an error that was reported. */
 int train_options_read(int argc, char **argv, train_options *o);
 
-/* The options of the run that a checkpoint is of, in place of a command line: 0 or the same results. `o` must be
- * zeros. */
+/* The options of the run that a checkpoint is of, in place of a command line. The same results. */
 int train_options_restore(clef_safetensors *file, const char *path, train_options *o);
 
-/* NULL is accepted. */
+/* An empty command line. */
+void train_options_default(train_options *o);
+
 void train_options_free(train_options *o);
 
 #endif
