@@ -36,6 +36,7 @@
 	X(data) \
 	X(readers) \
 	X(cifar) \
+	X(npy) \
 	X(loader) \
 	X(pointwise) \
 	X(ops) \

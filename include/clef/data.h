@@ -56,8 +56,8 @@ CLEF_API clef_status clef_dataset_stats(const clef_dataset *set, float scale, fl
 /* The same for each channel, into arrays of clef_dataset_channels(set) values; for clef_loader_opts. */
 CLEF_API clef_status clef_dataset_channel_stats(const clef_dataset *set, float scale, float *mean, float *std);
 
-/* The training or the test part of a set of any kind below that is told by its files: a folder with CIFAR-10, else one
- * with MNIST. */
+/* The training or the test part of a set of any kind below that is told by its files: a file is a .npz, a folder one
+ * with CIFAR-10, else one with MNIST. */
 CLEF_API clef_dataset *clef_dataset_open(const char *path, bool train);
 
 /* Images and labels in the IDX format (magic 2051 with dimensions count, height, width, and 2049 with dimension count;
@@ -75,6 +75,17 @@ CLEF_API clef_dataset *clef_mnist_open(const char *folder, bool train);
  * without .gz. Samples are [3, 32, 32], red first. 10 classes with their names. Each file may have any number of
  * records from 1 on. */
 CLEF_API clef_dataset *clef_cifar10_open(const char *folder, bool train);
+
+/* Two files in NumPy's format, .npy: samples of type uint8, and as many labels of any integer type, in one dimension or
+ * in two of which the second is 1. Arrays are in C's order; versions 1 to 3. Samples [n, h, w] become [1, h, w] and
+ * those with a last dimension of 1 to 4 and a second one above 4, [n, h, w, c], become [c, h, w]; others are taken as
+ * they are. classes as in clef_idx_open(). */
+CLEF_API clef_dataset *clef_npy_open(const char *samples, const char *labels, int classes);
+
+/* A .npz, which is a zip file of such arrays: x_train.npy and y_train.npy with `train`, else x_test.npy and y_test.npy,
+ * as in Keras; or train_images.npy, train_labels.npy, test_images.npy and test_labels.npy. classes is the largest label
+ * of both parts plus 1. */
+CLEF_API clef_dataset *clef_npz_open(const char *path, bool train);
 
 /* Comma-separated integers 0..255, one sample a line, the label in the last column; blank lines are passed over, and so
  * are blanks around a number. The number of columns must be numel(sample) + 1. classes as in clef_idx_open(). An error

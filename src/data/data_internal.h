@@ -39,6 +39,16 @@ typedef struct clef__bytes {
  * error *file is empty and nothing is to be freed. */
 clef_status clef__file_read(const char *what, const char *path, size_t limit, clef__bytes *file);
 
+/* Expands a stream of deflate, as zip files have them, of up to CLEF__FILE_LIMIT bytes; the same otherwise. */
+clef_status clef__inflate(const char *what, const char *path, clef__bytes packed, size_t limit, clef__bytes *out);
+
+/* Brings a member of a zip file into memory, checked; `file` is the zip file's contents. ERROR_IO: there is no such
+ * member. After an error *out is empty. */
+clef_status clef__zip_read(const char *what, const char *path, clef__bytes file, const char *name, clef__bytes *out);
+
+/* Whether there is such a member. False where the file is no zip file. */
+bool clef__zip_has(clef__bytes file, const char *name);
+
 /* A set that takes over both buffers, which came from malloc(); they are freed if that fails. Checks nothing. */
 clef_dataset *clef__dataset_adopt(uint8_t *samples, uint8_t *labels, int64_t count, clef_shape sample, int classes);
 

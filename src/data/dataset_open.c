@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A data set of any kind that is known, told by the names of the files. */
 #define _POSIX_C_SOURCE 200809L
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data_internal.h"
@@ -16,8 +17,12 @@ static bool has(const char *folder, const char *name)
 
 clef_dataset *clef_dataset_open(const char *path, bool train)
 {
+	struct stat st;
+
 	if (!path)
 		return clef__fail_null(CLEF_ERROR_INVALID, "clef_dataset_open: the path is NULL");
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		return clef_npz_open(path, train);
 	if (has(path, "data_batch_1.bin") || has(path, "data_batch_1.bin.gz") || has(path, "test_batch.bin") ||
 	    has(path, "test_batch.bin.gz"))
 		return clef_cifar10_open(path, train);

@@ -91,9 +91,11 @@ static clef_status read_open(job *j, FILE *f)
 	return read_stream(j, f);
 }
 
-/* One or more gzip members, one after another, as the gzip command accepts them. */
-static clef_status inflate_members(job *j, z_stream *z)
+/* One or more gzip members, one after another, as the gzip command accepts them; or, `raw`, one stream of deflate. */
+static clef_status inflate_members(job *j, z_stream *z, bool raw)
 {
+	const char *kind = raw ? "deflate" : "gzip";
+
 	for (;;) {
 		size_t room;
 		int r;
@@ -109,38 +111,59 @@ static clef_status inflate_members(job *j, z_stream *z)
 			return too_large(j, "expands to");
 		if (r == Z_STREAM_END && !z->avail_in)
 			return CLEF_OK;
-		if (r == Z_STREAM_END && !is_gzip(z->next_in, z->avail_in))
-			return clef__fail(CLEF_ERROR_FORMAT, "%s: %s is too long: %u bytes follow the gzip data",
-					  j->what, j->path, z->avail_in);
+		if (r == Z_STREAM_END && (raw || !is_gzip(z->next_in, z->avail_in)))
+			return clef__fail(CLEF_ERROR_FORMAT, "%s: %s is too long: %u bytes follow the %s data", j->what,
+					  j->path, z->avail_in, kind);
 		if (r == Z_STREAM_END)
 			inflateReset(z);
 		else if (r == Z_BUF_ERROR || (r == Z_OK && !z->avail_in && z->avail_out))
 			return clef__fail(CLEF_ERROR_FORMAT,
-					  "%s: %s is truncated: its gzip data ends early, after %zu bytes of contents",
-					  j->what, j->path, j->used);
+					  "%s: %s is truncated: its %s data ends early, after %zu bytes of contents",
+					  j->what, j->path, kind, j->used);
 		else if (r != Z_OK)
 			return clef__fail(r == Z_MEM_ERROR ? CLEF_ERROR_MEMORY : CLEF_ERROR_FORMAT,
-					  "%s: the gzip data of %s cannot be expanded: %s", j->what, j->path,
+					  "%s: the %s data of %s cannot be expanded: %s", j->what, kind, j->path,
 					  z->msg ? z->msg : zError(r));
 	}
 }
 
-/* Replaces compressed contents by what they expand to. */
-static clef_status expand(job *j)
+/* Fills `out` with what the data expand to. */
+static clef_status expand(job *out, const uint8_t *data, size_t size, bool raw)
 {
-	job out = { j->what, j->path, j->limit, NULL, 0, 0 };
 	z_stream z = { 0 };
 	clef_status s;
 
-	/* 15 bits of window, and 16 for "gzip and nothing else". */
-	if (inflateInit2(&z, 15 + 16) != Z_OK)
-		return clef__fail(CLEF_ERROR_MEMORY, "%s: no memory to expand %s", j->what, j->path);
-	z.next_in = j->data;
-	z.avail_in = (uInt)j->used;
-	s = inflate_members(&out, &z);
+	/* 15 bits of window, and 16 for "gzip and nothing else", or a minus for deflate without a header. */
+	if (inflateInit2(&z, raw ? -15 : 15 + 16) != Z_OK)
+		return clef__fail(CLEF_ERROR_MEMORY, "%s: no memory to expand %s", out->what, out->path);
+	z.next_in = (Bytef *)(uintptr_t)data;
+	z.avail_in = (uInt)size;
+	s = inflate_members(out, &z, raw);
 	inflateEnd(&z);
+	return s;
+}
+
+/* Replaces compressed contents by what they expand to. */
+static clef_status expand_file(job *j)
+{
+	job out = { j->what, j->path, j->limit, NULL, 0, 0 };
+	clef_status s = expand(&out, j->data, j->used, false);
+
 	free(j->data);
 	*j = out;
+	return s;
+}
+
+clef_status clef__inflate(const char *what, const char *path, clef__bytes packed, size_t limit, clef__bytes *out)
+{
+	job j = { what, path, limit, NULL, 0, 0 };
+	clef_status s = expand(&j, packed.data, packed.size, true);
+
+	*out = (clef__bytes){ j.data, j.used };
+	if (!s)
+		return CLEF_OK;
+	free(j.data);
+	*out = (clef__bytes){ NULL, 0 };
 	return s;
 }
 
@@ -156,7 +179,7 @@ clef_status clef__file_read(const char *what, const char *path, size_t limit, cl
 	s = read_open(&j, f);
 	fclose(f);
 	if (!s && is_gzip(j.data, j.used))
-		s = expand(&j);
+		s = expand_file(&j);
 	if (!s && !j.used)
 		s = clef__fail(CLEF_ERROR_FORMAT, "%s: %s is empty", what, path);
 	if (s) {
