@@ -37,6 +37,7 @@
 	X(readers) \
 	X(cifar) \
 	X(npy) \
+	X(images) \
 	X(loader) \
 	X(pointwise) \
 	X(ops) \

@@ -431,6 +431,27 @@ plots() {
 	run 1 train --epochs 1 --plot ./nowhere/curve.svg && has err "--plot ./nowhere/curve.svg: No such file"
 }
 
+# Images of one grey pixel, black ones and white ones.
+image_folders() {
+	start='\211PNG\r\n\032\n\0\0\0\015IHDR\0\0\0\001\0\0\0\001\010\0\0\0\0\072\176\233\125\0\0\0\012IDAT'
+	end='\0\0\0\0IEND\256\102\140\202'
+	for part in train test; do
+		mkdir -p "pixels/$part/black" "pixels/$part/white"
+		for i in 1 2 3 4 5; do
+			# shellcheck disable=SC2059 # the escapes are meant
+			printf "$start"'\170\332\143\140\0\0\0\002\0\001\345\047\336\374'"$end" >"pixels/$part/black/$i.png"
+			# shellcheck disable=SC2059
+			printf "$start"'\170\332\143\370\017\0\001\001\001\0\034\260\214\231'"$end" >"pixels/$part/white/$i.png"
+		done
+	done
+	status=0
+	run 0 train --data pixels --epochs 9 --val-split 0 --batch 5 --model "linear(2)" --optim sgd --lr 1 || status=1
+	[ $status = 0 ] || ! grep -q 'was built without' err || return 0
+	has out "images [1, 1, 1], 2 classes" && has out "1 white" && has out "test accuracy 100.00 %" || return 1
+	printf junk >pixels/test/white/3.png
+	refuses 1 "pixels/test/white/3.png is neither a PNG nor a JPEG" train --data pixels
+}
+
 # Ten black images, of airplanes: a channel without any deviation must not make NaN.
 cifar_layout() {
 	mkdir -p planes
@@ -481,6 +502,7 @@ try "--early-stop" stops_early
 try "--plot" plots
 try "a folder in MNIST's layout" mnist_layout
 try "a folder with CIFAR-10" cifar_layout
+try "folders of images" image_folders
 try "Ctrl-C" interrupt
 if command -v script >/dev/null; then
 	try "the bar on a terminal" terminal

@@ -56,8 +56,8 @@ CLEF_API clef_status clef_dataset_stats(const clef_dataset *set, float scale, fl
 /* The same for each channel, into arrays of clef_dataset_channels(set) values; for clef_loader_opts. */
 CLEF_API clef_status clef_dataset_channel_stats(const clef_dataset *set, float scale, float *mean, float *std);
 
-/* The training or the test part of a set of any kind below that is told by its files: a file is a .npz, a folder one
- * with CIFAR-10, else one with MNIST. */
+/* The training or the test part of a set of any kind below that is told by its files: a file is a .npz; a folder is one
+ * with CIFAR-10, one of images with the folders train and test in it, or one with MNIST. */
 CLEF_API clef_dataset *clef_dataset_open(const char *path, bool train);
 
 /* Images and labels in the IDX format (magic 2051 with dimensions count, height, width, and 2049 with dimension count;
@@ -75,6 +75,16 @@ CLEF_API clef_dataset *clef_mnist_open(const char *folder, bool train);
  * without .gz. Samples are [3, 32, 32], red first. 10 classes with their names. Each file may have any number of
  * records from 1 on. */
 CLEF_API clef_dataset *clef_cifar10_open(const char *folder, bool train);
+
+/*
+ * Images by class: FOLDER/CLASS/NAME.png, .jpg or .jpeg. Classes are numbered in the order of their names, by bytes,
+ * and so are the images in each; hidden files and others are passed over. All are of one size, [channels, height,
+ * width]. `channels` is 1, grey, or 3, red, green and blue, to which the others are converted; 0: that of the first
+ * image. Transparent pixels are mixed with black. `like` is another such folder, whose classes these are, of which some
+ * may be missing here but none added: that of the training set for a test set; or NULL. Up to 256 classes, with their
+ * names. PNG and JPEG need libpng and libjpeg when clef is built; without them a file of theirs is CLEF_ERROR_IO.
+ */
+CLEF_API clef_dataset *clef_images_open(const char *folder, const char *like, int channels);
 
 /* Two files in NumPy's format, .npy: samples of type uint8, and as many labels of any integer type, in one dimension or
  * in two of which the second is 1. Arrays are in C's order; versions 1 to 3. Samples [n, h, w] become [1, h, w] and

@@ -49,6 +49,20 @@ clef_status clef__zip_read(const char *what, const char *path, clef__bytes file,
 /* Whether there is such a member. False where the file is no zip file. */
 bool clef__zip_has(clef__bytes file, const char *name);
 
+/* An image as planes, each of its rows from the top. */
+typedef struct clef__image {
+	int channels; /* 1, or 3: red, green, blue */
+	int64_t height, width;
+	uint8_t *planes; /* free it with free() */
+} clef__image;
+
+/* Reads a PNG or a JPEG, told by its first bytes, with 1 or 3 channels, or with 0 as many as it has. After an error
+ * nothing is to be freed. */
+clef_status clef__image_read(const char *what, const char *path, int channels, clef__image *image);
+
+/* Whether there are folders in the folder. */
+bool clef__has_folders(const char *folder);
+
 /* A set that takes over both buffers, which came from malloc(); they are freed if that fails. Checks nothing. */
 clef_dataset *clef__dataset_adopt(uint8_t *samples, uint8_t *labels, int64_t count, clef_shape sample, int classes);
 

@@ -15,6 +15,26 @@ static bool has(const char *folder, const char *name)
 	return there;
 }
 
+/* The test set has the classes of the training set. */
+static clef_dataset *open_images(const char *folder, bool train)
+{
+	char *like = clef__format("%s/train", folder), *test = clef__format("%s/test", folder);
+	clef_dataset *set = like && test ? clef_images_open(train ? like : test, like, 0) : NULL;
+
+	free(like);
+	free(test);
+	return set;
+}
+
+static bool has_images(const char *folder)
+{
+	char *train = clef__format("%s/train", folder);
+	bool yes = train && clef__has_folders(train);
+
+	free(train);
+	return yes;
+}
+
 clef_dataset *clef_dataset_open(const char *path, bool train)
 {
 	struct stat st;
@@ -26,5 +46,7 @@ clef_dataset *clef_dataset_open(const char *path, bool train)
 	if (has(path, "data_batch_1.bin") || has(path, "data_batch_1.bin.gz") || has(path, "test_batch.bin") ||
 	    has(path, "test_batch.bin.gz"))
 		return clef_cifar10_open(path, train);
+	if (has_images(path))
+		return open_images(path, train);
 	return clef_mnist_open(path, train);
 }

@@ -86,11 +86,12 @@ static bool parse_init(const char *text, void *field)
 	}
 
 static const option_row rows[] = {
-	ROW("data", "PATH", option_text, data, "a folder with MNIST or CIFAR-10, a .npz, or digits",
+	ROW("data", "PATH", option_text, data, "a folder with MNIST, CIFAR-10 or images, a .npz, or digits",
 	    "what to learn: a folder with files in MNIST's format\n"
 	    "(train-images-idx3-ubyte and so on), or with CIFAR-10's\n"
 	    "binary version (data_batch_1.bin and so on), also with\n"
-	    ".gz; a .npz of NumPy with x_train, y_train, x_test and\n"
+	    ".gz, or with PNG and JPEG images as train/CLASS/NAME.png\n"
+	    "and test/CLASS/NAME.png; a .npz of NumPy with x_train, y_train, x_test and\n"
 	    "y_test; or digits, the small set that comes with clef, of\n"
 	    "which a fifth is kept for the test (default: digits)"),
 	ROW("model", "MODEL", parse_model, model, NULL,
