@@ -153,6 +153,17 @@ evaluates() {
 		run 1 eval nowhere && has err 'No such file' && echo 12345678 >bad && run 1 eval bad && has err 'bad: '
 }
 
+exports() {
+	rm -f state state.*
+	run 0 train --epochs 2 --model "$net" --ema 0.9 --checkpoint state && run 0 eval state && cp out whole || return 1
+	run 0 export state weights.safetensors && run 0 eval weights.safetensors --data digits &&
+		[ "$(grep '^test accuracy' out)" = "$(grep '^test accuracy' whole)" ] || return 1
+	[ "$(wc -c <weights.safetensors)" -lt "$(wc -c <state)" ] && run 0 export state model.onnx && has model.onnx "BatchNorm" &&
+		has model.onnx "1.weight" || return 1
+	run 2 export state model.pt && has err 'must end in .onnx or .safetensors' && run 2 export state &&
+		run 1 export nowhere x.onnx && has err 'No such file' && run 1 export state no/x.onnx && has err 'No such file'
+}
+
 # Without a schedule a run can be made longer.
 longer() {
 	unbroken --epochs 4 && rm -f state state.* && run 0 train --epochs 2 --checkpoint state &&
@@ -242,6 +253,7 @@ try "$kills kills with SIGKILL" tortures
 try "Ctrl-C again and again" interrupts
 try "options from the file, and --eval-only" without_options
 try "clef eval" evaluates
+try "clef export" exports
 try "more epochs" longer
 try "a damaged file" damaged
 try "what cannot be resumed" refusals

@@ -83,7 +83,8 @@
 	X(vision) \
 	X(safetensors) \
 	X(model_file) \
-	X(checkpoint)
+	X(checkpoint) \
+	X(onnx)
 /* clang-format on */
 
 #define SUITE_DECLARE(name) Suite *name##_suite(void);

@@ -94,6 +94,11 @@ CLEF_API clef_status clef_model_load(clef_model *model, const char *path);
  * a forward function of your own: make the model, then clef_model_load(). */
 CLEF_API clef_model *clef_model_open(clef_device *dev, const char *path);
 
+/* Writes a sequential model as ONNX (IR version 10, operator set 21), as it evaluates: input "x" [N, sample...], with
+ * any N, and weights under their names. ERROR_UNSUPPORTED, which names the layer, for what has no counterpart there,
+ * and for a forward function. */
+CLEF_API clef_status clef_onnx_save(const clef_model *model, const char *path);
+
 /* ---- checkpoints ----
  *
  * All that a training run depends on, in one file: a run that is stopped, made anew with the same options and given its

@@ -23,6 +23,7 @@ static const command commands[] = {
 	{ "devices", devices_main, "list the OpenCL devices" },
 	{ "train", train_main, "train a network on images" },
 	{ "eval", eval_main, "test a saved model" },
+	{ "export", export_main, "write a saved model as ONNX, or its weights alone" },
 };
 
 static const char *current; /* the command that runs, for messages */

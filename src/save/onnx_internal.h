@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files that write layers as ONNX share. */
+#ifndef CLEF_ONNX_INTERNAL_H
+#define CLEF_ONNX_INTERNAL_H
+
+#include "nn_internal.h"
+#include "onnx_graph.h"
+
+/* A layer on its way. */
+typedef struct clef__onnx_job {
+	clef__onnx *g;
+	const clef_model *model;
+	const clef_layer *layer;
+	int index;
+	const char *name;   /* "3" */
+	clef_shape in, out; /* of x and the result, with a batch of one */
+} clef__onnx_job;
+
+/* Adds a layer's nodes behind x; the name of the result, or NULL with a message. */
+const char *clef__onnx_layer(const clef__onnx_job *j, const char *x);
+const char *clef__onnx_pointwise(const clef__onnx_job *j, const char *x);
+
+/* NULL, with a message. */
+const char *clef__onnx_refuse(const clef__onnx_job *j, const char *why);
+
+#endif
