@@ -10,7 +10,8 @@
 static clef_status make_map(clef_optim *optim)
 {
 	const clef_params *params = optim->params;
-	enum { CHUNK = 8 }; /* blocks: enough to keep its sums small beside it, few enough to keep a GPU busy */
+	/* Blocks: enough to keep its sums small beside it, few enough to keep a GPU busy. */
+	int chunk = clef_device_get_info(params->dev)->kind == CLEF_DEVICE_CPU ? 128 : 8;
 	int chunks = 0;
 	int *map, *starts;
 	clef_status s;
@@ -23,7 +24,7 @@ static clef_status make_map(clef_optim *optim)
 		int64_t blocks = (params->list[i].w->numel + CLEF__BLOCK - 1) / CLEF__BLOCK;
 
 		optim->first_chunk[i] = chunks;
-		chunks += (int)((blocks + CHUNK - 1) / CHUNK);
+		chunks += (int)((blocks + chunk - 1) / chunk);
 	}
 	optim->first_chunk[params->count] = optim->chunks = chunks;
 	map = clef__calloc((size_t)(optim->blocks + chunks + 1 + params->count + 1), sizeof(int), "an optimizer's map");
@@ -36,7 +37,7 @@ static clef_status make_map(clef_optim *optim)
 
 		for (int b = from; b < end; b++)
 			map[b] = i;
-		for (int b = from; b < end; b += CHUNK)
+		for (int b = from; b < end; b += chunk)
 			*starts++ = b;
 	}
 	*starts++ = optim->blocks;

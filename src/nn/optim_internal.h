@@ -13,6 +13,7 @@
 #define CLEF__STATES  3
 #define CLEF__NUMBERS 8  /* of a rule */
 #define CLEF__BLOCK   32 /* floats: the kernels' BLOCK, and a divisor of where parameters start */
+#define CLEF__PARTS   3  /* the kernels' PARTS: sums of a chunk, or of a piece */
 
 /* A step t = 1, 2, ... of one parameter. */
 typedef struct clef__optim_at {
@@ -160,7 +161,7 @@ clef_status clef__optim_measure_gradient(clef_optim *optim, const clef__optim_sp
 /* Writes the ratio of each parameter of the span. */
 clef_status clef__optim_measure_ratio(clef_optim *optim, const clef__optim_span *span);
 
-/* ---- Adafactor: optim_factor.c ---- */
+/* ---- Adafactor: optim_factor.c, its steps optim_factor_step.c ---- */
 
 clef_status clef__factors_new(clef_optim *optim);
 void clef__factors_free(clef__factors *factors);

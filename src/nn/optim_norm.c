@@ -6,7 +6,6 @@
 #include "optim_internal.h"
 
 #define CONTROLS 4 /* CONTROL_... of cl/optim.clh */
-#define PARTS    3
 
 enum { NORM = 2, BAD = 3 };
 
@@ -14,9 +13,10 @@ enum { NORM = 2, BAD = 3 };
 
 size_t clef__optim_finish_size(const clef_optim *optim)
 {
-	size_t most = clef_device_get_info(optim->params->dev)->max_work_group, size = 1;
+	const clef_device_info *info = clef_device_get_info(optim->params->dev);
+	size_t most = info->kind == CLEF_DEVICE_CPU ? 16 : 256, size = 1; /* barriers are dear on a CPU */
 
-	while (2 * size <= CLEF__MIN(most, 256))
+	while (2 * size <= CLEF__MIN(most, info->max_work_group))
 		size *= 2;
 	return size;
 }
@@ -39,7 +39,7 @@ static clef_status measure(clef_optim *optim, const clef__optim_span *span, cons
 	clef__arg *arg = launch.args;
 
 	if (!optim->sums) {
-		optim->sums = clef__buffer_new(params->dev, sizeof(float) * PARTS * (size_t)optim->chunks);
+		optim->sums = clef__buffer_new(params->dev, sizeof(float) * CLEF__PARTS * (size_t)optim->chunks);
 		if (!optim->sums)
 			return clef_error_status();
 	}
