@@ -1,180 +1,246 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Adafactor, in five launches: the statistics of rows and columns; the mean of each matrix's rows; sums of squares over
- * chunks, of the values and of the direction; the distance that each parameter goes; the step. The direction is worked
- * out twice, which needs less memory than keeping it.
+ * Adafactor, in six launches: what pieces know by themselves, which for flat parameters and small matrices is all, and
+ * for a tile the sums of its rows and columns; from those the statistics of large matrices, and their means; the norms
+ * that need these; the distance that each parameter goes; the step. The gradient is read three times, or twice where
+ * the statistics are at hand at once: that is less than keeping the direction.
+ *
+ * The direction is g / sqrt(R C / mean R). The roots of R / mean R and of C are taken apart, so an element costs two
+ * products.
  */
-#include "optim.clh"
-
-/* k: what of a new square goes into the statistics, the bound of the distance, eps1, eps2 and d. */
-#define SHARE(k) (k).s0
-#define BOUND(k) (k).s1
-#define EPS1(k)  (k).s2
-#define EPS2(k)  (k).s3
-#define MOST(k)  (k).s4
-
-/* Of a parameter: where it starts, its elements, the rows and columns of its matrices, where its statistics of rows (or
- * of elements) and of columns start, its first matrix, and whether it has matrices. */
-#define START(p)    (p).s0
-#define COUNT(p)    (p).s1
-#define ROWS(p)     (p).s2
-#define COLUMNS(p)  (p).s3
-#define BY_ROW(p)   (p).s4
-#define BY_COL(p)   (p).s5
-#define MATRIX(p)   (p).s6
-#define MATRICES(p) (p).s7
-
-static float element(__global const float *g, int at, float8 c, float factor)
-{
-	float x = SCALE(c) * g[at];
-
-#ifdef CLIP_VALUE
-	x = x > CLIP(c) ? CLIP(c) : x < -CLIP(c) ? -CLIP(c) : x;
+#include "optim_factor.clh"
+#ifdef DEVICE_IS_CPU
+#include "optim_matrices_cpu.clh"
+#else
+#include "optim_matrices.clh"
 #endif
-	return factor * x;
-}
 
-/* The mean of `count` squares, `stride` apart; by sums of sums, which keeps the rounding error small. */
-static float mean_square(__global const float *g, int at, int count, int stride, float8 c, float factor)
+/* ---- large matrices ---- */
+
+/* Sums of squares of rows and of columns go to parts. */
+static void sum_tile(const work *job, __global float *parts)
 {
-	float total = 0.0f;
+	const int8 q = job->q;
+	const int width = COLUMN_END(q) - COLUMN(q), vectors = (width + LANES - 1) / LANES;
+	__local float *by_column = job->scratch;
+#ifndef DEVICE_IS_CPU
+	const int pitch = vectors | 1; /* so that the items' rows are in different banks */
+	__local float *by_vector = job->scratch + LANES * ITEMS;
+#endif
 
-	for (int i = 0; i < count;) {
-		const int end = min(count, i + 64);
-		float sum = 0.0f;
+	EACH_VECTOR(v, vectors)
+	STORE_LOCAL(by_column + SLOT(v), (real)(0.0f));
+	EACH_ROW(row, vectors)
+	{
+		__global const float *from = job->g + row * COLUMNS(job->p) + COLUMN(q);
+		real sum = 0.0f;
 
-		for (; i < end; i++) {
-			const float x = element(g, at + i * stride, c, factor);
+		EACH_VECTOR(v, vectors)
+		{
+			const real x = element(job, load_some(from + v * LANES, width - v * LANES));
 
 			sum += x * x;
-		}
-		total += sum;
-	}
-	return total / (float)count;
-}
-
-/* owners: twice the parameter of each block of statistics, and one more for those of columns. */
-__kernel void statistics(__global const float *g, ulong g_offset, __global float *stats, ulong stats_offset,
-			 __global const int *owners, ulong owners_offset, __global const int *shapes,
-			 ulong shapes_offset, __global const float *control, ulong control_offset, int first, int end,
-			 int n, NUMBERS)
-{
-	GLOBAL_ID(id, n);
-	const int owner = owners[owners_offset + id / BLOCK], parameter = owner / 2;
-
-	if (parameter < first || parameter >= end)
-		return;
-	GET_NUMBERS(c, k, parameter);
-	const int8 p = vload8(parameter, shapes + shapes_offset);
-	const int i = id - (owner % 2 ? BY_COL(p) : BY_ROW(p));
-	const int matrices = COUNT(p) / max(ROWS(p) * COLUMNS(p), 1);
-	float factor = 1.0f, mean;
-
-	if (ACTIVE(c) == 0.0f)
-		return;
-#ifdef CONTROL
-	if (control[control_offset + CONTROL_SKIP] != 0.0f)
-		return;
-	factor = control[control_offset + CONTROL_FACTOR];
+			STORE_LOCAL(by_column + SLOT(v), LOAD_LOCAL(by_column + SLOT(v)) + x * x);
+#ifndef DEVICE_IS_CPU
+			by_vector[(row - FROM(q)) * pitch + v] = SUM(sum);
 #endif
-	g += g_offset;
-	stats += stats_offset + id;
-	if (owner % 2) {
-		if (i >= matrices * COLUMNS(p))
-			return;
-		mean = mean_square(g, START(p) + i / COLUMNS(p) * ROWS(p) * COLUMNS(p) + i % COLUMNS(p), ROWS(p),
-				   COLUMNS(p), c, factor);
-	} else {
-		if (i >= (MATRICES(p) ? matrices * ROWS(p) : COUNT(p)))
-			return;
-		mean = MATRICES(p) ? mean_square(g, START(p) + i * COLUMNS(p), COLUMNS(p), 1, c, factor)
-				   : mean_square(g, START(p) + i, 1, 1, c, factor);
+		}
+#ifdef DEVICE_IS_CPU
+		parts[ROW_SUMS(q) + row - FROM(q)] = SUM(sum);
+#endif
 	}
-	*stats += SHARE(k) * (mean - *stats);
-}
-
-/* The mean over the rows of each matrix; of[i] is its parameter. */
-__kernel void means(__global const float *stats, ulong stats_offset, __global const int *of, ulong of_offset,
-		    __global const int *shapes, ulong shapes_offset, __global float *mean, ulong mean_offset, int n)
-{
-	GLOBAL_ID(i, n);
-	const int8 p = vload8(of[of_offset + i], shapes + shapes_offset);
-	float total = 0.0f;
-
-	stats += stats_offset + BY_ROW(p) + (i - MATRIX(p)) * ROWS(p);
-	for (int r = 0; r < ROWS(p);) {
-		const int end = min(ROWS(p), r + 64);
+#ifdef DEVICE_IS_CPU
+	EACH_VECTOR(v, vectors)
+	store_some(LOAD_LOCAL(by_column + SLOT(v)), parts + COLUMN_SUMS(q) + v * LANES, width - v * LANES);
+#else
+	barrier(CLK_LOCAL_MEM_FENCE);
+	for (int row = ITEM_ID; row < TO(q) - FROM(q); row += ITEMS) {
 		float sum = 0.0f;
 
-		for (; r < end; r++)
-			sum += stats[r];
-		total += sum;
+		for (int v = 0; v < vectors; v++)
+			sum += by_vector[row * pitch + v];
+		parts[ROW_SUMS(q) + row] = sum;
 	}
-	mean[mean_offset + i] = total / (float)ROWS(p);
+	for (int i = ITEM_ID; i < width; i += ITEMS) {
+		float sum = 0.0f;
+
+		for (int above = 0; above < ITEMS / vectors; above++)
+			sum += by_column[above * vectors * LANES + i];
+		parts[COLUMN_SUMS(q) + i] = sum;
+	}
+#endif
 }
 
-/* Calls BODY with e and u, the direction, for the elements from..to of parameter p, counted from its start. */
-#define FOR_DIRECTIONS(from, to, BODY)                                                                                 \
-	int row = MATRICES(p) ? (from) / COLUMNS(p) : 0, column = MATRICES(p) ? (from) % COLUMNS(p) : 0;               \
-	for (int e = (from); e < (to); e++) {                                                                          \
-		const int matrix = MATRICES(p) ? row / ROWS(p) : 0;                                                    \
-		float v = stats[BY_ROW(p) + (MATRICES(p) ? row : e)];                                                  \
+/* Of a block of statistics: where it is, where the first of its sums are, how far apart the others of them, how many
+ * they are, of how many squares all together, the parameter. */
+__kernel void finish_statistics(__global const float *parts, ulong parts_offset, __global float *stats,
+				ulong stats_offset, __global const int *blocks, ulong blocks_offset,
+				__global const float *control, ulong control_offset, int n, NUMBERS)
+{
+	GLOBAL_ID(i, n);
+	const int8 b = vload8(i / (BLOCK / ITEM), blocks + blocks_offset);
+	GET_NUMBERS(c, k, b.s5);
+	GET_FACTOR(c, factor);
+
+	parts += parts_offset + b.s1 + i % (BLOCK / ITEM) * ITEM;
+	stats += stats_offset + b.s0 + i % (BLOCK / ITEM) * ITEM;
+	for (int j = 0; j < ITEM; j += LANES) {
+		const real before = LOAD_GLOBAL(stats + j);
+		real sum = 0.0f;
+
+		for (int part = 0; part < b.s3; part++)
+			sum += LOAD_GLOBAL(parts + part * b.s2 + j);
+		STORE_GLOBAL(stats + j, before + SHARE(k) * (sum / (float)b.s4 - before));
+	}
+}
+
+/* The mean over the rows of each large matrix; of[2 i] is where its statistics start, of[2 i + 1] how many they are. */
+__kernel void means(__global const float *stats, ulong stats_offset, __global const int *of, ulong of_offset,
+		    __global float *mean, ulong mean_offset, __local float *lane)
+{
+	const int i = (int)get_group_id(0), start = of[of_offset + 2 * i], rows = of[of_offset + 2 * i + 1];
+	real sum = 0.0f;
+
+	stats += stats_offset + start;
+	for (int row = ITEM_ID * LANES; row < rows; row += ITEMS * LANES)
+		sum += load_some(stats + row, rows - row);
+
+	const float total = group_sum(sum, lane);
+
+	if (ITEM_ID == 0)
+		mean[mean_offset + i] = total / (float)rows;
+}
+
+/* The matrix of a tile. */
+#define TILE_MATRIX(job) (FROM((job)->q) / ROWS((job)->p))
+
+/* What the direction has of the tile's columns goes to scratch, so that FOR_TILE can be used. */
+static void take_columns(const work *job)
+{
+	const int8 q = job->q;
+	const int width = COLUMN_END(q) - COLUMN(q), vectors = (width + LANES - 1) / LANES;
+	__global const float *from = job->by_col + TILE_MATRIX(job) * COLUMNS(job->p) + COLUMN(q);
+
+	EACH_VECTOR(v, vectors)
+	STORE_LOCAL(job->scratch + SLOT(v), 1.0f / sqrt(load_some(from + v * LANES, width - v * LANES)));
+}
+
+/* Calls BODY with u, the direction, for the `left` elements from `at` on, counted from the parameter's start; mean is
+ * that of the matrix. */
+#define FOR_TILE(mean, BODY)                                                                                           \
+	const int width = COLUMN_END(job->q) - COLUMN(job->q), vectors = (width + LANES - 1) / LANES;                  \
+	const float size = (mean) < EPS1(job->k) ? EPS1(job->k) : (mean);                                              \
                                                                                                                        \
-		if (MATRICES(p))                                                                                       \
-			v = v * stats[BY_COL(p) + matrix * COLUMNS(p) + column] /                                      \
-			    fmax(mean[MATRIX(p) + matrix], EPS1(k));                                                   \
-		const float u = element(g, START(p) + e, c, factor) / sqrt(fmax(v, EPS1(k) * EPS1(k)));                \
+	EACH_ROW(row, vectors)                                                                                         \
+	{                                                                                                              \
+		const float of_row = sqrt(size / job->by_row[row]);                                                    \
                                                                                                                        \
-		BODY;                                                                                                  \
-		if (++column == COLUMNS(p)) {                                                                          \
-			column = 0;                                                                                    \
-			row++;                                                                                         \
+		EACH_VECTOR(v, vectors)                                                                                \
+		{                                                                                                      \
+			const int at = row * COLUMNS(job->p) + COLUMN(job->q) + v * LANES, left = width - v * LANES;   \
+			const real u = element(job, load_some(job->g + at, left)) *                                    \
+				       bounded(job, of_row * LOAD_LOCAL(job->scratch + SLOT(v)));                      \
+                                                                                                                       \
+			BODY;                                                                                          \
 		}                                                                                                      \
 	}
 
-__kernel void measure_factored(__global const float *w, ulong w_offset, __global const float *g, ulong g_offset,
-			       __global const float *stats, ulong stats_offset, __global const float *mean,
-			       ulong mean_offset, __global const int *shapes, ulong shapes_offset,
-			       __global const float *control, ulong control_offset, __global const int *starts,
-			       ulong starts_offset, __global float *sums, ulong sums_offset, int n, NUMBERS)
+static void measure_tile(const work *job, float mean, real *squares, real *direction)
 {
-	GLOBAL_ID(i, n);
-	const int first = starts[starts_offset + i], end = starts[starts_offset + i + 1];
-	const int parameter = PARAMETER(first);
-	GET_NUMBERS(c, k, parameter);
-	const int8 p = vload8(parameter, shapes + shapes_offset);
-	const int from = first * BLOCK - START(p), to = min(end * BLOCK - START(p), COUNT(p));
-	float squares = 0.0f, direction = 0.0f, factor = 1.0f;
-
-#ifdef CONTROL
-	factor = control[control_offset + CONTROL_FACTOR];
-#endif
-	w += w_offset + START(p);
-	g += g_offset;
-	stats += stats_offset;
-	mean += mean_offset;
-	sums += sums_offset + PARTS * (ulong)i;
-	if (ACTIVE(c) != 0.0f) {
-		FOR_DIRECTIONS(from, to, squares += w[e] * w[e]; direction += u * u)
-	}
-	sums[0] = squares;
-	sums[1] = direction;
+	take_columns(job);
+	FOR_TILE(mean, const real x = load_some(job->w + at, left); *squares += x * x; *direction += u * u)
 }
 
-/* One work-group a parameter. */
+static void step_tile(const work *job, float mean, float distance)
+{
+	take_columns(job);
+	FOR_TILE(mean,
+		 store_some(SHRUNK(load_some(job->w + at, left), job->c) - distance * u, job->w + at, left))
+}
+
+/* ---- elements with statistics of their own ---- */
+
+static void measure_flat(const work *job, real *squares, real *direction)
+{
+	for (int at = FROM(job->q) + ITEM_ID * LANES; at < TO(job->q); at += ITEMS * LANES) {
+		const int left = TO(job->q) - at;
+		const real w = load_some(job->w + at, left), g = element(job, load_some(job->g + at, left));
+		const real v = updated(job, load_some(job->by_row + at, left), g * g);
+		const real u = g * bounded(job, 1.0f / sqrt(v));
+
+		store_some(v, job->by_row + at, left);
+		*squares += w * w;
+		*direction += u * u;
+	}
+}
+
+static void step_flat(const work *job, float distance)
+{
+	for (int at = FROM(job->q) + ITEM_ID * LANES; at < TO(job->q); at += ITEMS * LANES) {
+		const int left = TO(job->q) - at;
+		const real w = load_some(job->w + at, left), g = element(job, load_some(job->g + at, left));
+		const real u = g * bounded(job, 1.0f / sqrt(load_some(job->by_row + at, left)));
+
+		store_some(SHRUNK(w, job->c) - distance * u, job->w + at, left);
+	}
+}
+
+/* ---- the launches over pieces ---- */
+
+static void store_sums(const work *job, real squares, real direction, __global float *sums)
+{
+	const float all_squares = group_sum(squares, job->scratch), directions = group_sum(direction, job->scratch);
+
+	if (ITEM_ID == 0) {
+		sums[PARTS * get_group_id(0)] = all_squares;
+		sums[PARTS * get_group_id(0) + 1] = directions;
+	}
+}
+
+/* What a piece knows by itself. */
+__kernel void statistics(PIECE_ARGUMENTS)
+{
+	GET_WORK(job);
+	real squares = 0.0f, direction = 0.0f;
+
+	if (KIND(q) == TILE) {
+		sum_tile(&job, parts + parts_offset);
+		return;
+	}
+	if (KIND(q) == FLAT)
+		measure_flat(&job, &squares, &direction);
+	else
+		measure_matrices(&job, &squares, &direction);
+	store_sums(&job, squares, direction, sums + sums_offset);
+}
+
+/* The norms of tiles. */
+__kernel void measure_tiles(PIECE_ARGUMENTS)
+{
+	GET_WORK(job);
+	real squares = 0.0f, direction = 0.0f;
+
+	if (KIND(q) != TILE)
+		return;
+	measure_tile(&job, mean[mean_offset + MEAN(p) + TILE_MATRIX(&job)], &squares, &direction);
+	store_sums(&job, squares, direction, sums + sums_offset);
+}
+
+/* One work-group a parameter, the pieces of which start at first[parameter]. */
 __kernel void finish_factored(__global const float *sums, ulong sums_offset, __global const int *first,
 			      ulong first_offset, __global const int *shapes, ulong shapes_offset,
-			      __global float *ratios, ulong ratios_offset, __local float *lane, int parameter,
-			      int chunk, NUMBERS)
+			      __global float *ratios, ulong ratios_offset, __global const float *control,
+			      ulong control_offset, __local float *lane, int parameter, int piece, NUMBERS)
 {
 	const int i = parameter + (int)get_group_id(0);
 	GET_NUMBERS(c, k, i);
-	const float n = (float)vload8(i, shapes + shapes_offset).s1;
+	GET_FACTOR(c, factor);
+	const float n = (float)COUNT(vload8(i, shapes + shapes_offset));
 
 	first += first_offset + i;
 	sums += sums_offset;
 
-	const int from = first[0] - chunk, count = first[1] - first[0];
+	const int from = first[0] - piece, count = first[1] - first[0];
 	const float w = sqrt(sum_up(sums, 0, from, count, lane) / n);
 	const float u = sqrt(sum_up(sums, 1, from, count, lane) / n);
 
@@ -182,30 +248,15 @@ __kernel void finish_factored(__global const float *sums, ulong sums_offset, __g
 		ratios[ratios_offset + i] = fmax(EPS2(k), w) * BOUND(k) / fmax(1.0f, u / MOST(k));
 }
 
-__kernel void update_factored(__global float *w, ulong w_offset, __global const float *g, ulong g_offset,
-			      __global const float *stats, ulong stats_offset, __global const float *mean,
-			      ulong mean_offset, __global const int *shapes, ulong shapes_offset,
-			      __global const float *control, ulong control_offset, __global const float *ratios,
-			      ulong ratios_offset, int block, int n, NUMBERS)
+__kernel void update_factored(PIECE_ARGUMENTS)
 {
-	GLOBAL_ID(i, n);
-	const int at = block * BLOCK + i * ITEM, parameter = PARAMETER(at / BLOCK);
-	GET_NUMBERS(c, k, parameter);
-	const int8 p = vload8(parameter, shapes + shapes_offset);
-	const int from = at - START(p), to = min(from + ITEM, COUNT(p));
-	const float distance = ratios[ratios_offset + parameter];
-	float factor = 1.0f;
+	GET_WORK(job);
+	const float distance = ratios[ratios_offset + OWNER(q)];
 
-	if (ACTIVE(c) == 0.0f)
-		return;
-#ifdef CONTROL
-	if (control[control_offset + CONTROL_SKIP] != 0.0f)
-		return;
-	factor = control[control_offset + CONTROL_FACTOR];
-#endif
-	w += w_offset + START(p);
-	g += g_offset;
-	stats += stats_offset;
-	mean += mean_offset;
-	FOR_DIRECTIONS(from, to, w[e] = SHRUNK(w[e], c) - distance * u)
+	if (KIND(q) == FLAT)
+		step_flat(&job, distance);
+	else if (KIND(q) == SMALL)
+		step_matrices(&job, distance);
+	else
+		step_tile(&job, mean[mean_offset + MEAN(p) + TILE_MATRIX(&job)], distance);
 }

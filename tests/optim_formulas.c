@@ -391,5 +391,5 @@ const optim_rule optim_rules[OPTIM_RULES] = {
 	{ make_lion, step_lion, "w1.exp_avg", 1 },
 	{ make_lars, step_lars, "w1.momentum_buffer", 3 },
 	{ make_lamb, step_lamb, "w1.exp_avg_sq", 3 },
-	{ make_adafactor, step_adafactor, "w1.col_var", 5 },
+	{ make_adafactor, step_adafactor, "w1.col_var", 3 },
 };

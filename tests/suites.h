@@ -77,6 +77,7 @@
 	X(optim) \
 	X(optim_options) \
 	X(optim_rules) \
+	X(adafactor) \
 	X(optim_groups) \
 	X(schedule) \
 	X(training) \

@@ -2,7 +2,7 @@
 /*
  * Optimizers (torch.optim). An optimizer updates a set of parameters from their gradients: one kernel launch a step,
  * whatever the number of parameters and groups; LARS, LAMB and Adafactor, which need norms, and clipping by the norm
- * take two more each, Adafactor four. Learning rates that change are in schedule.h.
+ * take two more each, Adafactor two to five. Learning rates that change are in schedule.h.
  *
  * A parameter that no clef_backward() has reached since the last step is left alone with its state, as PyTorch does
  * with a gradient of None; so is one that no longer requires a gradient.
