@@ -34,29 +34,29 @@ __kernel void update(__global float *restrict w, ulong w_offset, __global const 
 	s1 += s1_offset + from;
 	s2 += s2_offset + from;
 	for (int j = 0; j < ITEM; j += LANES) {
-		real x = LOAD(w + j), d = factor * gradient(g + j, c), s[3];
+		real x = load_next(w + j), d = factor * gradient(g + j, c), s[3];
 
 #if STATES > 0
-		s[0] = LOAD(s0 + j);
+		s[0] = load_next(s0 + j);
 #endif
 #if STATES > 1
-		s[1] = LOAD(s1 + j);
+		s[1] = load_next(s1 + j);
 #endif
 #if STATES > 2
-		s[2] = LOAD(s2 + j);
+		s[2] = load_next(s2 + j);
 #endif
 		d = decayed(d, x, L2(c));
 		x = SHRUNK(x, c);
 		RULE(&x, d, s, k, RATE(c), ratio);
-		STORE(x, w + j);
+		STORE_GLOBAL(w + j, x);
 #if STATES > 0
-		STORE(s[0], s0 + j);
+		STORE_GLOBAL(s0 + j, s[0]);
 #endif
 #if STATES > 1
-		STORE(s[1], s1 + j);
+		STORE_GLOBAL(s1 + j, s[1]);
 #endif
 #if STATES > 2
-		STORE(s[2], s2 + j);
+		STORE_GLOBAL(s2 + j, s[2]);
 #endif
 	}
 }

@@ -28,14 +28,14 @@ __kernel void measure(__global const float *w, ulong w_offset, __global const fl
 		const real d = factor * gradient(g + g_offset + at, c);
 
 #ifdef DIRECTION
-		const real x = LOAD(w + w_offset + at);
+		const real x = load_next(w + w_offset + at);
 		real s[2];
 
 #if STATES > 0
-		s[0] = LOAD(s0 + s0_offset + at);
+		s[0] = load_next(s0 + s0_offset + at);
 #endif
 #if STATES > 1
-		s[1] = LOAD(s1 + s1_offset + at);
+		s[1] = load_next(s1 + s1_offset + at);
 #endif
 		const real u = DIRECTION(x, d, s, k);
 
