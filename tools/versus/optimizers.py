@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-optimizers.py LIBRARY [--rule NAME] [--list] [--rounds N] [--threads N]: steps of clef's optimizers (the path of
-libclef.so; the device is that of the environment) on ten million parameters, beside the device's copy bandwidth and
-PyTorch's fastest loop (default, foreach or fused), all three in turn in one process.
+optimizers.py LIBRARY [--rule NAME] [--list] [--loop NAME] [--rounds N] [--threads N]: steps of clef's optimizers (the
+path of libclef.so; the device is that of the environment) on ten million parameters, beside the device's copy bandwidth
+and PyTorch's fastest loop (default, foreach or fused), all three in turn in one process.
 
 `bytes` is what the rule must move for a parameter: values are read and written, gradients read, states read and
 written; rules that need a norm first read once more what it depends on. GB/s counts these, `of copy` compares them with
@@ -179,7 +179,8 @@ class Ours:
 class Theirs:
 	LOOPS = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 
-	def __init__(self, shapes):
+	def __init__(self, shapes, loops):
+		self.loops = loops or list(self.LOOPS)
 		self.w = [torch.randn(shape).requires_grad_() for shape in shapes]
 		for tensor in self.w:
 			tensor.grad = torch.randn(tensor.shape)
@@ -187,9 +188,9 @@ class Theirs:
 	def use(self, rule):
 		"""Finds the fastest loop."""
 		times = {}
-		for name, options in self.LOOPS.items():
+		for name in self.loops:
 			try:
-				self.optim = rule.make(self.w, **options)
+				self.optim = rule.make(self.w, **self.LOOPS[name])
 				self.clip = rule.clip
 				self.foreach = name != "default"
 				self.step()
@@ -245,6 +246,7 @@ def main():
 	parser.add_argument("--list", action="store_true", help="62 tensors in place of one")
 	parser.add_argument("--rounds", type=int, default=15)
 	parser.add_argument("--threads", type=int, default=os.cpu_count())
+	parser.add_argument("--loop", action="append", choices=Theirs.LOOPS, help="only this of PyTorch's loops")
 	options = parser.parse_args()
 	known = [rule.name for rule in rows()]
 	for name in options.rule or []:
@@ -260,7 +262,7 @@ def main():
 	shapes = resnet18() if options.list else [(3200, 3125)]
 	print(f"{values_in(shapes)} parameters in {len(shapes)} tensors, {options.threads} threads, {clef.device_name()}, "
 		f"PyTorch {torch.__version__}")
-	ours, theirs = Ours(clef, shapes), Theirs(shapes)
+	ours, theirs = Ours(clef, shapes), Theirs(shapes, options.loop)
 	print(f"copy: {8e-9 * values_in(shapes) / statistics.median(ours.copy() for _ in range(15)):.1f} GB/s")
 	print("rule               clef ms  bytes   GB/s   of copy PyTorch ms loop     ratio  wanted")
 	good = True
