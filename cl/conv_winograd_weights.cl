@@ -230,25 +230,15 @@ static void define_weights(__global const float *x, __global const float *y, int
 	}
 }
 
-/* w [k][c][3][3] = beta w + the transformed sum. A work-item has one output and 16 channels. */
-__attribute__((reqd_work_group_size(1, 1, 1)))
-__kernel void winograd_sum(__global const float *parts, ulong parts_offset, __global const float *x, ulong x_offset,
-                           __global const float *y, ulong y_offset, __global float *w, ulong w_offset, float beta,
-                           int images, int8 size, int8 step, int8 blocks)
+/* The nine sums of 16 channels from their 36, over all parts; m: at the first channel in the first part. */
+static void transform_sums(__global const float *m, size_t stride, size_t chunk, int chunks, float16 w[3][3])
 {
-	const int k = (int)get_global_id(1), c = (int)get_global_id(0) * VECTOR;
-	const int in_k = k % K_EACH, in_c = c % C_EACH, count = min(VECTOR, size.s0 - c);
-	const size_t m_stride = M_STRIDE(K_EACH * C_EACH), part = POINTS * m_stride, chunk = part * K_BLOCKS * C_BLOCKS;
-	float16 sums[6][6], rows[3][6], done[3][3], all = 0.0f;
+	float16 sums[6][6], rows[3][6];
 
-	parts += parts_offset + ((size_t)(k / K_EACH) * C_BLOCKS + c / C_EACH) * part;
-	parts += (size_t)(in_k / MR * MR) * C_EACH + (in_c / NR * MR + in_k % MR) * NR + in_c % NR;
 	for (int i = 0; i < 6; i++)
-		for (int j = 0; j < 6; j++) {
-			__global const float *m = parts + (6 * i + j) * m_stride;
-
+		for (int j = 0; j < 6; j++, m += stride) {
 			sums[i][j] = *(__global const float16 *)m;
-			for (int n = 1; n < CHUNKS; n++)
+			for (int n = 1; n < chunks; n++)
 				sums[i][j] += *(__global const float16 *)(m + n * chunk);
 		}
 	for (int j = 0; j < 6; j++) {
@@ -258,22 +248,51 @@ __kernel void winograd_sum(__global const float *parts, ulong parts_offset, __gl
 		for (int i = 0; i < 3; i++)
 			rows[i][j] = column[i];
 	}
-	for (int i = 0; i < 3; i++) {
-		TRANSFORM_SUMS(rows[i][0], rows[i][1], rows[i][2], rows[i][3], rows[i][4], rows[i][5], done[i])
-		for (int j = 0; j < 3; j++)
-			all += done[i][j];
-	}
-	w += w_offset + ((size_t)k * size.s0 + c) * 9;
-	for (int lane = 0; lane < count; lane++) {
-		const float *taps = (const float *)done;
-		float made[9];
+	for (int i = 0; i < 3; i++)
+		TRANSFORM_SUMS(rows[i][0], rows[i][1], rows[i][2], rows[i][3], rows[i][4], rows[i][5], w[i])
+}
 
-		for (int i = 0; i < 9; i++)
-			made[i] = taps[i * VECTOR + lane];
-		if (any(isnan(all - all)))
-			define_weights(x + (x_offset + (size_t)(c + lane) * size.s1 * size.s2),
-			               y + (y_offset + (size_t)k * size.s6 * size.s7), images, size, step, made);
-		for (int i = 0; i < 9; i++)
-			w[9 * lane + i] = beta == 0.0f ? made[i] : beta * w[9 * lane + i] + made[i];
+static int all_finite(const float16 *v, int count)
+{
+	float16 all = 0.0f;
+
+	for (int i = 0; i < count; i++)
+		all += v[i];
+	return !any(isnan(all - all));
+}
+
+/* w [k][c][3][3] = beta w + the transformed sum. A work-item has the channels of a block for one output. */
+__attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel void winograd_sum(__global const float *parts, ulong parts_offset, __global const float *x, ulong x_offset,
+                           __global const float *y, ulong y_offset, __global float *w, ulong w_offset, float beta,
+                           int images, int8 size, int8 step, int8 blocks)
+{
+	const int block = (int)get_global_id(0), k = (int)get_global_id(1), in_k = k % K_EACH;
+	const int first = block * C_EACH, channels = min(C_EACH, size.s0 - first);
+	const size_t m_stride = STRIDE(K_EACH * C_EACH), part = POINTS * m_stride, chunk = part * K_BLOCKS * C_BLOCKS;
+
+	parts += parts_offset + ((size_t)(k / K_EACH) * C_BLOCKS + block) * part;
+	parts += (size_t)(in_k / MR * MR) * C_EACH + in_k % MR * NR;
+	x += x_offset + (size_t)first * size.s1 * size.s2;
+	y += y_offset + (size_t)k * size.s6 * size.s7;
+	w += w_offset + ((size_t)k * size.s0 + first) * 9;
+	for (int c = 0; c < channels; c += VECTOR) {
+		const int count = min(VECTOR, channels - c);
+		float16 done[3][3];
+		int finite;
+
+		transform_sums(parts + (c / NR * MR * NR + c % NR), m_stride, chunk, CHUNKS, done);
+		finite = all_finite(&done[0][0], 9);
+		for (int lane = 0; lane < count; lane++, w += 9) {
+			const float *taps = (const float *)done;
+			float made[9];
+
+			for (int i = 0; i < 9; i++)
+				made[i] = taps[i * VECTOR + lane];
+			if (!finite)
+				define_weights(x + (size_t)(c + lane) * size.s1 * size.s2, y, images, size, step, made);
+			for (int i = 0; i < 9; i++)
+				w[i] = beta == 0.0f ? made[i] : beta * w[i] + made[i];
+		}
 	}
 }

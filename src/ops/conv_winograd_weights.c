@@ -136,7 +136,7 @@ static clef_status add_up(const plan *p, const clef__conv *g, const clef_tensor 
 					    .program = "conv_winograd_weights",
 					    .defines = defines,
 					    .kernel = "winograd_sum",
-					    .global = { (size_t)clef__divide_up(g->c, VECTOR), (size_t)g->k },
+					    .global = { (size_t)p->c_blocks, (size_t)g->k },
 					    .local = { 1, 1 },
 					    .bytes = 4.0 * ((double)parts->numel + (double)w->numel),
 					    .args = { CLEF__TENSOR(parts), CLEF__TENSOR(x), CLEF__TENSOR(y),
