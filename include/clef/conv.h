@@ -11,7 +11,7 @@
  *   y = clef_conv2d(x, w, b, &(clef_conv2d_opts){ .pad = 1, .groups = channels });   depthwise
  *
  * There are several implementations, and the forward step and each of the two gradients take the first that pays for
- * their shape on the device: "winograd" (CPUs, 3 x 3 with stride 1 and many channels: a quarter of the
+ * their shape on the device: "winograd" and "winograd_weights" (CPUs, 3 x 3 with stride 1: a quarter of the
  * multiplications), "cpu" and "cpu_weights" (CPUs: straight from the images), "im2col" (matrix products), "direct" (by
  * the definition: every shape, on every device). The environment variable CLEF_CONV names one to use for all that it
  * can compute, and is read at each call; a convolution that it does not do then fails with CLEF_ERROR_UNSUPPORTED.
