@@ -246,6 +246,21 @@ START_TEST(many_images)
 }
 END_TEST
 
+START_TEST(one_image)
+{
+	bytes image = grey_png();
+	clef_dataset *set;
+
+	ck_null_fails(clef_image_open(NULL, 0), CLEF_ERROR_INVALID, "clef_image_open: the path is NULL");
+	ck_null_fails(clef_image_open("x", 4), CLEF_ERROR_INVALID, "clef_image_open: channels is 4");
+	ck_null_fails(clef_image_open(test_path("none"), 1), CLEF_ERROR_IO, "clef_image_open: cannot open");
+	NEED_BOTH();
+	set = ck_new(clef_image_open(put("a.png", image.data, image.size), 1));
+	check_set(set, 1, CLEF_SHAPE(1, 2, 3), 1, "\1\2\3\4\5\xff", "");
+	clef_dataset_free(set);
+}
+END_TEST
+
 START_TEST(wrong_folders)
 {
 	bytes image = grey_png();
@@ -343,6 +358,7 @@ Suite *images_suite(void)
 	tcase_add_test(c, jpeg_too);
 	tcase_add_test(c, classes_are_folders);
 	tcase_add_test(c, many_images);
+	tcase_add_test(c, one_image);
 	tcase_add_test(c, wrong_folders);
 	tcase_add_test(c, damaged_images_are_refused);
 	tcase_add_test(c, claims_are_not_believed);

@@ -431,6 +431,20 @@ plots() {
 	run 1 train --epochs 1 --plot ./nowhere/curve.svg && has err "--plot ./nowhere/curve.svg: No such file"
 }
 
+# What was learnt of pixels, by the names of the classes.
+predicts() {
+	run 0 train --data pixels --epochs 9 --val-split 0 --batch 5 --model "linear(2)" --optim sgd --lr 1 \
+		--checkpoint pixels.state && run 0 predict pixels.state pixels/test/white/1.png &&
+		[ "$(awk '{ print $3, $4 }' out | tr '\n' ' ')" = "1 white 0 black " ] &&
+		awk '{ sum += $1 } NR == 1 && $1 < 90 { bad = 1 } END { exit bad || sum < 99.9 || sum > 100.1 }' out &&
+		run 0 predict pixels.state pixels/test/black/1.png --top 1 && has out "0 black" &&
+		[ "$(wc -l <out)" = 1 ] && run 2 predict pixels.state && has err "missing" &&
+		run 1 predict pixels.state nowhere.png && has err "nowhere.png: No such file" &&
+		run 1 predict nowhere pixels/test/black/1.png && has err "nowhere" && run 0 train --epochs 1 \
+		--checkpoint digits.state && run 1 predict digits.state pixels/test/black/1.png &&
+		has err "pixels/test/black/1.png is [1, 1, 1], and digits.state takes [1, 8, 8]"
+}
+
 # Images of one grey pixel, black ones and white ones.
 image_folders() {
 	start='\211PNG\r\n\032\n\0\0\0\015IHDR\0\0\0\001\0\0\0\001\010\0\0\0\0\072\176\233\125\0\0\0\012IDAT'
@@ -448,6 +462,7 @@ image_folders() {
 	run 0 train --data pixels --epochs 9 --val-split 0 --batch 5 --model "linear(2)" --optim sgd --lr 1 || status=1
 	[ $status = 0 ] || ! grep -q 'was built without' err || return 0
 	has out "images [1, 1, 1], 2 classes" && has out "1 white" && has out "test accuracy 100.00 %" || return 1
+	predicts || return 1
 	printf junk >pixels/test/white/3.png
 	refuses 1 "pixels/test/white/3.png is neither a PNG nor a JPEG" train --data pixels
 }

@@ -86,6 +86,9 @@ CLEF_API clef_dataset *clef_cifar10_open(const char *folder, bool train);
  */
 CLEF_API clef_dataset *clef_images_open(const char *folder, const char *like, int channels);
 
+/* A set of one image file, with the label 0 of one class; channels as above. For a model that is to say what it is. */
+CLEF_API clef_dataset *clef_image_open(const char *path, int channels);
+
 /* Two files in NumPy's format, .npy: samples of type uint8, and as many labels of any integer type, in one dimension or
  * in two of which the second is 1. Arrays are in C's order; versions 1 to 3. Samples [n, h, w] become [1, h, w] and
  * those with a last dimension of 1 to 4 and a second one above 4, [n, h, w, c], become [c, h, w]; others are taken as

@@ -99,6 +99,9 @@ CLEF_API clef_tensor *clef_model_buffer(const clef_model *model, const char *nam
 /* The shape of one output sample: that of the output without its first dimension. */
 CLEF_API clef_shape clef_model_output(const clef_model *model);
 
+/* The shape of one sample that the model was made for. */
+CLEF_API clef_shape clef_model_input(const clef_model *model);
+
 /* Writes a table to `out`: each layer, or operation outside of layers, with its name, output shape and parameters; and
  * the totals. N is the batch. A parameter counts where it is used first. */
 CLEF_API clef_status clef_model_print(const clef_model *model, FILE *out);

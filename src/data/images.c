@@ -82,6 +82,15 @@ bool clef__has_folders(const char *folder)
 	return yes;
 }
 
+static clef_status check_channels(const char *function, int channels)
+{
+	if (channels == 0 || channels == 1 || channels == 3)
+		return CLEF_OK;
+	return clef__fail(CLEF_ERROR_INVALID,
+			  "%s: channels is %d; 1 for grey and 3 for red, green and blue are allowed, or 0", function,
+			  channels);
+}
+
 /* ---- the set ---- */
 
 typedef struct builder {
@@ -199,10 +208,8 @@ clef_dataset *clef_images_open(const char *folder, const char *like, int channel
 
 	if (!folder)
 		return clef__fail_null(CLEF_ERROR_INVALID, "%s: the folder is NULL", what);
-	if (channels != 0 && channels != 1 && channels != 3)
-		return clef__fail_null(CLEF_ERROR_INVALID,
-				       "%s: channels is %d; 1 for grey and 3 for red, green and blue are allowed, or 0",
-				       what, channels);
+	if (check_channels(what, channels))
+		return NULL;
 	s = build(&b, folder, like ? like : folder, &classes);
 	if (!s)
 		set = clef__dataset_name_classes(
@@ -214,4 +221,19 @@ clef_dataset *clef_images_open(const char *folder, const char *like, int channel
 	}
 	names_free(&classes);
 	return set;
+}
+
+/* ---- one image ---- */
+
+clef_dataset *clef_image_open(const char *path, int channels)
+{
+	uint8_t *label;
+	clef__image image;
+
+	if (!path)
+		return clef__fail_null(CLEF_ERROR_INVALID, "clef_image_open: the path is NULL");
+	if (check_channels("clef_image_open", channels) || clef__image_read("clef_image_open", path, channels, &image))
+		return NULL;
+	label = clef__calloc(1, 1, "the label of an image");
+	return clef__dataset_adopt(image.planes, label, 1, CLEF_SHAPE(image.channels, image.height, image.width), 1);
 }

@@ -217,6 +217,11 @@ clef_params *clef_model_params(clef_model *model)
 	return model ? model->params : NULL;
 }
 
+clef_shape clef_model_input(const clef_model *model)
+{
+	return model ? model->input : CLEF_SCALAR;
+}
+
 clef_shape clef_model_output(const clef_model *model)
 {
 	return model ? model->output : CLEF_SCALAR;

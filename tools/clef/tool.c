@@ -23,6 +23,7 @@ static const command commands[] = {
 	{ "devices", devices_main, "list the OpenCL devices" },
 	{ "train", train_main, "train a network on images" },
 	{ "eval", eval_main, "test a saved model" },
+	{ "predict", predict_main, "say what a saved model takes an image for" },
 	{ "export", export_main, "write a saved model as ONNX, or its weights alone" },
 };
 

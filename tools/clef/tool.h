@@ -17,6 +17,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_MISUSED = 2, EXIT_INTERRUPTED = 130 };
 int devices_main(int argc, char **argv);
 int train_main(int argc, char **argv);
 int eval_main(int argc, char **argv);
+int predict_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 
 /* Writes "clef COMMAND: message" and a newline to standard error. */

@@ -110,6 +110,19 @@ bool train_checkpoint_due(train_checkpoint *c)
 	return c->options->checkpoint && c->options->every && c->steps >= c->options->every;
 }
 
+/* For clef predict; NULL where the data have none. */
+static json_t *class_names(const clef_dataset *set)
+{
+	json_t *list = clef_dataset_class(set, 0) ? json_array() : NULL;
+
+	for (int i = 0; i < clef_dataset_classes(set) && list; i++)
+		if (json_array_append_new(list, json_string(clef_dataset_class(set, i)))) {
+			json_decref(list);
+			return NULL; /* a name that is no UTF-8 */
+		}
+	return list;
+}
+
 static clef_status put_options(const train_checkpoint *c, clef_safetensors *file)
 {
 	json_t *all = json_pack("{sO? so?}", "given", c->options->given, "options", train_log_options(c->options, 0));
@@ -118,6 +131,8 @@ static clef_status put_options(const train_checkpoint *c, clef_safetensors *file
 
 	if (all && !c->options->given)
 		json_object_set_new(all, "given", json_object());
+	if (all && clef_dataset_class(c->data->train, 0))
+		json_object_set_new(all, "classes", class_names(c->data->train));
 	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	s = text ? clef_safetensors_set(file, OPTIONS, text) : CLEF_ERROR_MEMORY;
 	free(text);
