@@ -46,6 +46,7 @@ static run start(const char *optim, const char *schedule, float decay, uint64_t 
 	if (schedule) {
 		ck_ok(clef_schedule_parse(schedule, &schedule_opts));
 		r.parts.schedule = ck_new(clef_schedule_new(r.parts.optim, &schedule_opts));
+		free((void *)schedule_opts.at);
 	}
 	if (decay > 0)
 		r.parts.average = ck_new(clef_average_new(clef_model_params(r.parts.model), decay));
