@@ -42,7 +42,8 @@ typedef struct bytes {
 static void append(bytes *b, const void *data, size_t size)
 {
 	ck_assert_uint_le(b->size + size, sizeof(b->data));
-	memcpy(b->data + b->size, data, size);
+	if (size)
+		memcpy(b->data + b->size, data, size);
 	b->size += size;
 }
 

@@ -25,7 +25,7 @@ static void append(bytes *b, const void *data, size_t size)
 static void append_number(bytes *b, uint64_t value, int size)
 {
 	for (int i = 0; i < size; i++)
-		append(b, &(uint8_t){ (uint8_t)(value >> 8 * i) }, 1);
+		append(b, &(uint8_t){ (uint8_t)(i < 8 ? value >> 8 * i : 0) }, 1);
 }
 
 /* An array of that version: the dict, padded as NumPy pads it, and the values. */
