@@ -149,15 +149,24 @@ static clef_status cut_large(clef__factors *factors, int owner)
 
 /* ---- statistics ---- */
 
-static bool is_small(const clef__factors *factors, const clef__factor_shape *shape)
+/* Floats that a CPU's kernel wants for 16 small matrices: gradients, statistics of rows and columns, and something in
+ * the order of the memory, with what is written too much. */
+static int64_t small_scratch(const clef__factor_shape *shape)
+{
+	return 16 * (2 * (int64_t)shape->rows * shape->columns + shape->rows + shape->columns + 1);
+}
+
+static bool is_small(const clef__factors *factors, const clef__factor_shape *shape, const clef_device_info *info)
 {
 	int64_t size = (int64_t)shape->rows * shape->columns;
 
+	if (factors->lanes == 16 && small_scratch(shape) * (int64_t)sizeof(float) > (int64_t)info->local_memory)
+		return false;
 	return size <= SMALL_MATRIX ||
 	       (shape->columns < factors->lanes && shape->matrices >= factors->lanes && size <= NARROW_MATRIX);
 }
 
-static clef_status describe(clef__factors *factors, int owner, const clef__param *param)
+static clef_status describe(clef__factors *factors, int owner, const clef__param *param, const clef_device_info *info)
 {
 	clef_shape full = param->w->shape;
 	clef__factor_shape *shape = &factors->shapes[owner];
@@ -180,28 +189,12 @@ static clef_status describe(clef__factors *factors, int owner, const clef__param
 	factors->size += round_up((int64_t)shape->matrices * shape->columns);
 	if (factors->size > INT32_MAX)
 		return clef__fail(CLEF_ERROR_SHAPE, "clef_adafactor_new: more than 2^31 - 1 statistics");
-	if (is_small(factors, shape))
+	if (is_small(factors, shape, info)) {
+		if (factors->lanes == 16)
+			factors->scratch = (int)CLEF__MAX(factors->scratch, small_scratch(shape));
 		return cut_line(factors, owner, CLEF__SMALL, shape->matrices, shape->rows * shape->columns);
-	return cut_large(factors, owner);
-}
-
-/* Of 16 small matrices at a time: gradients, statistics of rows and columns, and something in the order of the memory,
- * with what the kernel writes too much. */
-static int scratch_of(const clef__factors *factors)
-{
-	int most = CPU_WIDTH;
-
-	if (factors->lanes < 16)
-		return factors->items * (factors->lanes + GPU_VECTORS * 3 / 2); /* as `pitch` in the kernel */
-	for (int i = 0; i < factors->pieces.count; i++) {
-		const clef__factor_piece *piece = (const clef__factor_piece *)factors->pieces.item + i;
-		const clef__factor_shape *shape = &factors->shapes[piece->owner];
-
-		if (piece->kind == CLEF__SMALL)
-			most = CLEF__MAX(most,
-					 16 * (2 * shape->rows * shape->columns + shape->rows + shape->columns + 1));
 	}
-	return most;
+	return cut_large(factors, owner);
 }
 
 static clef_status describe_all(const clef_params *params, clef__factors *factors)
@@ -218,7 +211,7 @@ static clef_status describe_all(const clef_params *params, clef__factors *factor
 			return CLEF_ERROR_MEMORY;
 	}
 	for (int i = 0; i < params->count && !s; i++) {
-		s = describe(factors, i, &params->list[i]);
+		s = describe(factors, i, &params->list[i], clef_device_get_info(params->dev));
 		for (int k = 0; k < CLEF_COUNT(list); k++)
 			list[k]->first[i + 1] = list[k]->count;
 	}
@@ -274,8 +267,9 @@ clef_status clef__factors_new(clef_optim *optim)
 	factors->items = 1;
 	while (factors->lanes == 4 && 2 * factors->items <= CLEF__MIN(GPU_ITEMS, (int64_t)info->max_work_group))
 		factors->items *= 2;
+	/* Of a CPU a tile's columns; of a GPU one vector an item, and sums of rows with a pitch, as in the kernel. */
+	factors->scratch = factors->lanes == 16 ? CPU_WIDTH : factors->items * (4 + GPU_VECTORS * 3 / 2);
 	s = describe_all(params, factors);
-	factors->scratch = scratch_of(factors);
 	if (!s)
 		s = upload_all(params, factors);
 	return s ? s : make_state(optim);
