@@ -74,6 +74,7 @@
 	X(layer_fusion) \
 	X(watch) \
 	X(models) \
+	X(model_parse) \
 	X(optim) \
 	X(optim_options) \
 	X(optim_rules) \
