@@ -37,7 +37,6 @@ bool clef__in_place(const clef__node *n);
 /* dx = beta dx + dy, which may be in one place: where the gradient passes. */
 clef_status clef__pass_gradient(const clef_tensor *dy, const clef__grad *dx);
 
-
 struct clef__node {
 	const clef__op *op;
 	clef_tape *tape;
