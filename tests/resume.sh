@@ -6,40 +6,10 @@
 # last line is "N passed, N failed".
 # shellcheck disable=SC2317,SC2086 # most functions are called by try(); $everything and the like are lists of words
 set -eu
-clef=$(cd "$(dirname "${1:?usage: resume.sh CLEF}")" && pwd)/$(basename "$1")
-# shellcheck source=tests/try.sh
-. "$(dirname "$0")/try.sh"
-cd "$work"
-unset CLEF_DATA CLEF_PROFILE
+# shellcheck source=tests/clef.sh
+. "$(dirname "$0")/clef.sh"
 kills=6
 [ -z "${CLEF_TEST_LONG:-}" ] || kills=100
-
-# run STATUS argument ...: the tool with its output in the files out and err; fails unless it exits with STATUS.
-run() {
-	want=$1
-	shift
-	status=0
-	timeout -k 10 300 "$clef" "$@" >out 2>err </dev/null || status=$?
-	[ "$status" = "$want" ] && return
-	echo "clef $*: exit status $status, expected $want"
-	cat out err
-	return 1
-}
-
-has() {
-	grep -qF -e "$2" "$1" && return
-	echo "$1 lacks \"$2\":"
-	cat "$1"
-	return 1
-}
-
-refuses() {
-	run "$1" train $3 && has err "$2" && [ ! -s out ]
-}
-
-weights() {
-	sed -n 's/^weights \([0-9a-f]\{16\}\)$/\1/p' "$1"
-}
 
 # A whole run without a checkpoint; its weights are what all others must end with.
 unbroken() {
@@ -182,15 +152,15 @@ damaged() {
 refusals() {
 	rm -f state state.*
 	run 0 train --epochs 1 --checkpoint state --schedule cosine && cp state kept || return 1
-	refuses 1 "there is a file of that name; --resume goes on with it" "--checkpoint state" &&
-		refuses 2 'batch is 7, but in the run of state it was 100' "--checkpoint state --resume --batch 7" &&
-		refuses 2 'optim is "sgd", but in the run of state it was "adam"' "--checkpoint state --resume --optim sgd" &&
-		refuses 2 'epochs is 9, but in the run of state it was 1' "--checkpoint state --resume --epochs 9" &&
-		refuses 2 '--resume needs --checkpoint' "--resume" && refuses 2 '--every needs --checkpoint' "--every 3" &&
-		refuses 2 '--eval-only needs --checkpoint' "--eval-only" &&
-		refuses 2 '--every "0"' "--every 0 --checkpoint new" &&
-		refuses 1 'there is no such file' "--checkpoint new --eval-only" &&
-		refuses 1 'No such file' "--checkpoint no/folder" && cmp state kept && [ ! -f new ]
+	refuses 1 "there is a file of that name; --resume goes on with it" train --checkpoint state &&
+		refuses 2 'batch is 7, but in the run of state it was 100' train --checkpoint state --resume --batch 7 &&
+		refuses 2 'optim is "sgd", but in the run of state it was "adam"' train --checkpoint state --resume --optim sgd &&
+		refuses 2 'epochs is 9, but in the run of state it was 1' train --checkpoint state --resume --epochs 9 &&
+		refuses 2 '--resume needs --checkpoint' train --resume && refuses 2 '--every needs --checkpoint' train --every 3 &&
+		refuses 2 '--eval-only needs --checkpoint' train --eval-only &&
+		refuses 2 '--every "0"' train --every 0 --checkpoint new &&
+		refuses 1 'there is no such file' train --checkpoint new --eval-only &&
+		refuses 1 'No such file' train --checkpoint no/folder && cmp state kept && [ ! -f new ]
 }
 
 # Files that are no checkpoints of clef train, or whose options were changed.
@@ -222,13 +192,13 @@ write("type", train(lambda t: t["given"].update({"batch": [3]})))
 write("device", train(lambda t: t["given"].update({"device": "nosuchdevice"})))
 write("logged", train(lambda t: t["given"].update({"log": "written"})))
 ' || return 1
-	refuses 1 'is no checkpoint of clef train: the text "clef.train" is missing' "--resume --checkpoint none" &&
-		refuses 1 'the text "clef.train" is not what it should be' "--resume --checkpoint junk" &&
-		refuses 1 'there is no option --xyzzy' "--resume --checkpoint option" &&
-		refuses 1 '--batch "-1" will not do' "--resume --checkpoint value" &&
-		refuses 1 '--batch "" will not do' "--resume --checkpoint type" &&
-		refuses 1 '--device is none of the options of a run' "--resume --checkpoint device" &&
-		refuses 1 '--log is none of the options of a run' "--resume --checkpoint logged" && [ ! -f written ]
+	refuses 1 'is no checkpoint of clef train: the text "clef.train" is missing' train --resume --checkpoint none &&
+		refuses 1 'the text "clef.train" is not what it should be' train --resume --checkpoint junk &&
+		refuses 1 'there is no option --xyzzy' train --resume --checkpoint option &&
+		refuses 1 '--batch "-1" will not do' train --resume --checkpoint value &&
+		refuses 1 '--batch "" will not do' train --resume --checkpoint type &&
+		refuses 1 '--device is none of the options of a run' train --resume --checkpoint device &&
+		refuses 1 '--log is none of the options of a run' train --resume --checkpoint logged && [ ! -f written ]
 }
 
 # PoCL has a second device, which computes alike to a few digits at least.

@@ -23,4 +23,20 @@ const char *clef__onnx_pointwise(const clef__onnx_job *j, const char *x);
 /* NULL, with a message. */
 const char *clef__onnx_refuse(const clef__onnx_job *j, const char *why);
 
+/* Short words for what formulas are made of. */
+static inline const char *un(const clef__onnx_job *j, const char *op, const char *x)
+{
+	return clef__onnx_unary(j->g, op, x);
+}
+
+static inline const char *bin(const clef__onnx_job *j, const char *op, const char *x, const char *y)
+{
+	return clef__onnx_binary(j->g, op, x, y);
+}
+
+static inline const char *number(const clef__onnx_job *j, float value)
+{
+	return clef__onnx_constant(j->g, value);
+}
+
 #endif

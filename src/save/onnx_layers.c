@@ -7,21 +7,6 @@
 
 #include "onnx_internal.h"
 
-static const char *un(const clef__onnx_job *j, const char *op, const char *x)
-{
-	return clef__onnx_unary(j->g, op, x);
-}
-
-static const char *bin(const clef__onnx_job *j, const char *op, const char *x, const char *y)
-{
-	return clef__onnx_binary(j->g, op, x, y);
-}
-
-static const char *number(const clef__onnx_job *j, float value)
-{
-	return clef__onnx_constant(j->g, value);
-}
-
 /* ---- weights ---- */
 
 /* Parameter or buffer NAME.PART as a weight of that shape; NULL, with a message, where it cannot be read. */

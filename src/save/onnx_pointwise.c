@@ -2,21 +2,6 @@
 /* Pointwise layers as ONNX. What has no operator there is made of several, by the formula in pointwise.def. */
 #include "onnx_internal.h"
 
-static const char *un(const clef__onnx_job *j, const char *op, const char *x)
-{
-	return clef__onnx_unary(j->g, op, x);
-}
-
-static const char *bin(const clef__onnx_job *j, const char *op, const char *x, const char *y)
-{
-	return clef__onnx_binary(j->g, op, x, y);
-}
-
-static const char *number(const clef__onnx_job *j, float value)
-{
-	return clef__onnx_constant(j->g, value);
-}
-
 /* Parameter 0 or 1, or its default. */
 static float parameter(const clef__onnx_job *j, int i)
 {
