@@ -49,10 +49,10 @@ void cache_setup(void)
 	snprintf(cache_folder, sizeof(cache_folder), "%s/cache", test_dir());
 	snprintf(path, sizeof(path), "%s/kernels", test_dir());
 	ck_assert_int_eq(mkdir(path, 0700), 0);
-	setenv("CLEF_KERNELS", path, 1);
-	setenv("CLEF_CACHE", cache_folder, 1);
+	test_setenv("CLEF_KERNELS", path);
+	test_setenv("CLEF_CACHE", cache_folder);
 	/* Its file is not in the folder, so there is nothing to check at open and to remember. */
-	setenv("CLEF_GEMM", "plain", 1);
+	test_setenv("CLEF_GEMM", "plain");
 	strcat(path, "/common.clh");
 	cache_write(path, "", 0);
 	cache_kernel("a", 1001, "");

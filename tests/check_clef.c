@@ -156,3 +156,10 @@ void test_root_remove(void)
 {
 	nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+void test_setenv(const char *name, const char *value)
+{
+	if (test_device)
+		ck_ok(clef_finish(test_device));
+	ck_assert((value ? setenv(name, value, 1) : unsetenv(name)) == 0);
+}

@@ -45,6 +45,10 @@ void *ck_clef_new(void *got, const char *expr, const char *file, int line);
 /* The device of the test, opened by the fixtures below as clef_device_open(NULL) does: $CLEF_DEVICE chooses. */
 extern clef_device *test_device;
 
+/* Sets an environment variable; value NULL takes it away. Waits for test_device first, because threads of PoCL that run
+ * kernels read the environment, which must not change under them. */
+void test_setenv(const char *name, const char *value);
+
 void device_setup(void);
 void device_teardown(void);
 

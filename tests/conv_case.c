@@ -240,14 +240,14 @@ static void run_with(const char *impl, clef_shape x, clef_shape w, const conv_ca
 
 void conv_case_run_by(int i, clef_shape x, clef_shape w, const conv_case *c)
 {
-	ck_assert(setenv("CLEF_CONV", conv_impls[i], 1) == 0);
+	test_setenv("CLEF_CONV", conv_impls[i]);
 	if (conv_case_does(x, w, c)) {
 		conv_runs[i]++;
 		run_with(conv_impls[i], x, w, c, true);
 		if (!test_small())
 			run_with(conv_impls[i], x, w, c, false);
 	}
-	ck_assert(unsetenv("CLEF_CONV") == 0);
+	test_setenv("CLEF_CONV", NULL);
 }
 
 void conv_case_run(clef_shape x, clef_shape w, const conv_case *c)
@@ -326,13 +326,13 @@ void conv_case_run_nonfinite(clef_shape x, clef_shape w, const conv_case *c)
 	ref_array a[2] = { new_array(x), new_array(w) };
 
 	for (int i = 0; i < CONV_IMPLS; i++) {
-		ck_assert(setenv("CLEF_CONV", conv_impls[i], 1) == 0);
+		test_setenv("CLEF_CONV", conv_impls[i]);
 		if (conv_case_does(x, w, c)) {
 			conv_runs[i]++;
 			run_nonfinite(conv_impls[i], a, c);
 		}
 	}
-	ck_assert(unsetenv("CLEF_CONV") == 0);
+	test_setenv("CLEF_CONV", NULL);
 	free(a[0].v);
 	free(a[1].v);
 }

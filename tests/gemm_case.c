@@ -16,9 +16,9 @@ int gemm_list_engines(void)
 	const char *names;
 	int count = 0, used;
 
-	setenv("CLEF_GEMM", "no-such-engine", 1);
+	test_setenv("CLEF_GEMM", "no-such-engine");
 	ck_null_fails(clef_device_open(NULL), CLEF_ERROR_INVALID, "CLEF_GEMM is \"no-such-engine\": there are ");
-	unsetenv("CLEF_GEMM");
+	test_setenv("CLEF_GEMM", NULL);
 	names = strstr(clef_error(), "there are ") + strlen("there are ");
 	while (count < MAX_ENGINES && sscanf(names, "%15[a-z0-9_]%n", gemm_engines[count], &used) == 1) {
 		count++;
@@ -38,7 +38,7 @@ clef_device *gemm_open_with(int i)
 	if (i >= gemm_list_engines() || (i >= 0 && test_small() && strcmp(gemm_engines[i], "clblast") == 0))
 		return NULL;
 	if (i >= 0 && strcmp(gemm_engines[i], "cpu") == 0) {
-		setenv("CLEF_GEMM", "plain", 1);
+		test_setenv("CLEF_GEMM", "plain");
 		dev = ck_new(clef_device_open(NULL));
 		info = clef_device_get_info(dev);
 		if (info->kind != CLEF_DEVICE_CPU || info->local_memory < 128 * 1024)
@@ -48,9 +48,9 @@ clef_device *gemm_open_with(int i)
 	if (i == MAX_ENGINES)
 		return NULL;
 	if (i >= 0)
-		setenv("CLEF_GEMM", gemm_engines[i], 1);
+		test_setenv("CLEF_GEMM", gemm_engines[i]);
 	else
-		unsetenv("CLEF_GEMM");
+		test_setenv("CLEF_GEMM", NULL);
 	return ck_new(clef_device_open(NULL));
 }
 

@@ -29,7 +29,7 @@ END_TEST
 /* The kernels of the library itself. Opening, for its check of matrix products, compiles the first one. */
 START_TEST(embedded_kernels_are_cached)
 {
-	unsetenv("CLEF_KERNELS");
+	test_setenv("CLEF_KERNELS", NULL);
 	for (int i = 0; i < 2; i++) {
 		clef_device *dev = ck_new(clef_device_open(NULL));
 		uint64_t built = clef_device_get_stats(dev).programs_built;

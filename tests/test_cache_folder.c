@@ -20,7 +20,7 @@ START_TEST(missing_folders_are_made)
 	char path[1100];
 
 	snprintf(path, sizeof(path), "%s/x/y/z/", test_dir());
-	setenv("CLEF_CACHE", path, 1);
+	test_setenv("CLEF_CACHE", path);
 	cache_run("a", 1, 0);
 	cache_run("a", 0, 1);
 	ck_assert_int_eq(cache_files(path, "", NULL, 0), 1);
@@ -34,21 +34,21 @@ START_TEST(default_folders)
 
 	snprintf(xdg, sizeof(xdg), "%s/xdg", test_dir());
 	snprintf(home, sizeof(home), "%s/home", test_dir());
-	unsetenv("CLEF_CACHE");
-	setenv("HOME", home, 1);
-	setenv("XDG_CACHE_HOME", xdg, 1);
+	test_setenv("CLEF_CACHE", NULL);
+	test_setenv("HOME", home);
+	test_setenv("XDG_CACHE_HOME", xdg);
 	cache_run("a", 1, 0);
 	snprintf(path, sizeof(path), "%s/clef", xdg);
 	ck_assert_int_eq(cache_files(path, "", NULL, 0), 1);
 	cache_run("a", 0, 1);
 	/* The XDG specification says to pass over a path that is not absolute. */
-	setenv("XDG_CACHE_HOME", "relative", 1);
+	test_setenv("XDG_CACHE_HOME", "relative");
 	cache_run("a", 1, 0);
 	snprintf(path, sizeof(path), "%s/.cache/clef", home);
 	ck_assert_int_eq(cache_files(path, "", NULL, 0), 1);
-	unsetenv("XDG_CACHE_HOME");
+	test_setenv("XDG_CACHE_HOME", NULL);
 	cache_run("a", 0, 1);
-	unsetenv("HOME");
+	test_setenv("HOME", NULL);
 	cache_run("a", 1, 0);
 	ck_assert_int_eq(cache_warnings, 0);
 }
@@ -56,8 +56,8 @@ END_TEST
 
 START_TEST(empty_variable_keeps_none)
 {
-	setenv("CLEF_CACHE", "", 1);
-	setenv("XDG_CACHE_HOME", test_path("xdg"), 1);
+	test_setenv("CLEF_CACHE", "");
+	test_setenv("XDG_CACHE_HOME", test_path("xdg"));
 	cache_run("a", 1, 0);
 	cache_run("a", 1, 0);
 	ck_assert_int_eq(cache_files(test_path("xdg/clef"), "", NULL, 0), 0);
@@ -89,7 +89,7 @@ START_TEST(unusable_folder_warns_once)
 
 	if (_i >= 2 && access("/proc/self/fdinfo", R_OK))
 		test_skip("no /proc");
-	setenv("CLEF_CACHE", folder, 1);
+	test_setenv("CLEF_CACHE", folder);
 	dev = ck_new(clef_device_open(NULL));
 	cache_run_on(dev, "abc");
 	ck_assert_uint_eq(clef_device_get_stats(dev).programs_built, 3);

@@ -138,7 +138,7 @@ START_TEST(activations)
 		fusion_check(&ops[i], (clef_activation){ .kind = CLEF_ACT_RELU }, false);
 		fusion_check(&ops[i], (clef_activation){ .kind = CLEF_ACT_TANH }, false);
 	}
-	ck_assert(unsetenv("CLEF_CONV") == 0);
+	test_setenv("CLEF_CONV", NULL);
 }
 END_TEST
 

@@ -26,7 +26,7 @@ START_TEST(one_tensor_for_both)
 	const conv_case same = { .o = { .pad = 1 } };
 
 	for (int i = 0; i < CONV_IMPLS; i++) {
-		ck_assert(setenv("CLEF_CONV", conv_impls[i], 1) == 0);
+		test_setenv("CLEF_CONV", conv_impls[i]);
 		if (!conv_case_does(CLEF_SHAPE(2, 2, 3, 3), CLEF_SHAPE(2, 2, 3, 3), &same))
 			continue;
 		op_case_run(&(op_case){ .name = "conv2d of x with x",
@@ -110,7 +110,7 @@ START_TEST(nan_travels)
 	for (int i = 0; i < CONV_IMPLS; i++) {
 		double tolerance = conv_tolerance(conv_impls[i]);
 
-		ck_assert(setenv("CLEF_CONV", conv_impls[i], 1) == 0);
+		test_setenv("CLEF_CONV", conv_impls[i]);
 		if (!conv_case_does(array.shape, clef_tensor_shape(w), &same))
 			continue;
 		ck_ok(clef_tape_begin(tape));
@@ -191,16 +191,16 @@ START_TEST(choice)
 	ck_new(clef_conv2d_no_bias(x, w, NULL));
 	ck_assert_int_gt((int)launches(x, w, NULL), 1);
 	ck_assert_int_eq((int)launches(x, deep, &(clef_conv2d_opts){ .groups = 4 }), 1);
-	ck_assert(setenv("CLEF_CONV", "direct", 1) == 0);
+	test_setenv("CLEF_CONV", "direct");
 	ck_assert_int_eq((int)launches(x, w, NULL), 1);
-	ck_assert(setenv("CLEF_CONV", "im2col", 1) == 0);
+	test_setenv("CLEF_CONV", "im2col");
 	ck_assert_int_gt((int)launches(x, w, NULL), 1);
 	ck_null_fails(clef_conv2d_no_bias(x, deep, &(clef_conv2d_opts){ .groups = 4 }), CLEF_ERROR_UNSUPPORTED,
 		      "conv2d: CLEF_CONV asks for im2col, which does not do x [2, 4, 5, 5] with w [4, 1, 3, 3] and 4 "
 		      "groups");
-	ck_assert(setenv("CLEF_CONV", "fft", 1) == 0);
+	test_setenv("CLEF_CONV", "fft");
 	ck_null_fails(clef_conv2d_no_bias(x, w, NULL), CLEF_ERROR_INVALID, "conv2d: CLEF_CONV is \"fft\": there are ");
-	ck_assert(setenv("CLEF_CONV", "", 1) == 0);
+	test_setenv("CLEF_CONV", "");
 	ck_assert_int_gt((int)launches(x, w, NULL), 1);
 	clef_tensor_free(x);
 	clef_tensor_free(w);

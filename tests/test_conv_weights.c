@@ -41,7 +41,7 @@ static float *gradient(const char *impl, const sizes *z, bool whole, int times, 
 	clef_tensor *w = numbers(CLEF_SHAPE(z->k, z->c / groups, z->r, z->s), 2, whole);
 	float *v = NULL;
 
-	ck_assert(setenv("CLEF_CONV", impl, 1) == 0);
+	test_setenv("CLEF_CONV", impl);
 	ck_ok(clef_requires_grad(w, true));
 	ck_ok(clef_tape_begin(tape));
 	for (int i = 0; i < times; i++) {
@@ -63,7 +63,7 @@ static float *gradient(const char *impl, const sizes *z, bool whole, int times, 
 		ck_assert_int_eq(clef_error_status(), CLEF_ERROR_UNSUPPORTED);
 		clef_error_clear();
 	}
-	ck_assert(unsetenv("CLEF_CONV") == 0);
+	test_setenv("CLEF_CONV", NULL);
 	clef_tensor_free(x);
 	clef_tensor_free(w);
 	clef_tensor_free(dy);

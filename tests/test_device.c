@@ -85,8 +85,8 @@ END_TEST
 /* The loader reads .icd files from this folder instead of the system's. */
 static const char *vendors_folder(void)
 {
-	setenv("OCL_ICD_VENDORS", test_dir(), 1);
-	unsetenv("OCL_ICD_FILENAMES");
+	test_setenv("OCL_ICD_VENDORS", test_dir());
+	test_setenv("OCL_ICD_FILENAMES", NULL);
 	return test_dir();
 }
 
@@ -157,7 +157,7 @@ START_TEST(open_by_number_among_two)
 {
 	if (!take_driver("pocl"))
 		test_skip("PoCL is not installed");
-	setenv("POCL_DEVICES", "basic pthread", 1);
+	test_setenv("POCL_DEVICES", "basic pthread");
 	ck_assert_int_eq(list(), 2);
 	ck_assert_str_ne(infos[0].name, infos[1].name);
 	check_opens("0", 0);
@@ -261,10 +261,10 @@ START_TEST(open_default_prefers_a_gpu)
 	for (int i = 0; i < CLEF_COUNT(order) && index < 0; i++)
 		index = first_of_kind(count, order[i]);
 	ck_assert_int_ge(index, 0);
-	unsetenv("CLEF_DEVICE");
+	test_setenv("CLEF_DEVICE", NULL);
 	check_opens(NULL, index);
 	check_opens("", index);
-	setenv("CLEF_DEVICE", "", 1);
+	test_setenv("CLEF_DEVICE", "");
 	check_opens(NULL, index);
 }
 END_TEST
@@ -275,10 +275,10 @@ START_TEST(open_by_environment)
 	char which[32];
 
 	snprintf(which, sizeof(which), "%d:%d", infos[last].platform, infos[last].device);
-	setenv("CLEF_DEVICE", which, 1);
+	test_setenv("CLEF_DEVICE", which);
 	check_opens(NULL, last);
 	check_opens("", last);
-	setenv("CLEF_DEVICE", "no-such-device", 1);
+	test_setenv("CLEF_DEVICE", "no-such-device");
 	ck_null_fails(clef_device_open(NULL), CLEF_ERROR_NO_DEVICE, "no device \"no-such-device\"");
 	check_opens(which, last);
 }
@@ -348,7 +348,7 @@ START_TEST(close_in_any_order)
 {
 	int orders = test_small() ? 2 : 24;
 
-	setenv("CLEF_GEMM", "plain", 1);
+	test_setenv("CLEF_GEMM", "plain");
 	for (int order = 0; order < orders; order++) {
 		int rest[4] = { 0, 1, 2, 3 }, code = test_small() ? 23 * order : order;
 		things t = make_things();

@@ -16,9 +16,9 @@ START_TEST(engines_are_listed)
 	for (int i = 0; i < count; i++)
 		plain += strcmp(gemm_engines[i], "plain") == 0;
 	ck_assert_int_eq(plain, 1);
-	setenv("CLEF_GEMM", "", 1);
+	test_setenv("CLEF_GEMM", "");
 	clef_device_close(ck_new(clef_device_open(NULL)));
-	setenv("CLEF_GEMM", "Plain", 1);
+	test_setenv("CLEF_GEMM", "Plain");
 	ck_null_fails(clef_device_open(NULL), CLEF_ERROR_INVALID, "\"Plain\"");
 }
 END_TEST
@@ -260,7 +260,7 @@ START_TEST(small_work_groups)
 	clef_device *dev;
 	clef__buffer *b;
 
-	setenv("POCL_MAX_WORK_GROUP_SIZE", "64", 1);
+	test_setenv("POCL_MAX_WORK_GROUP_SIZE", "64");
 	clef_log_set(count_warnings, NULL, CLEF_LOG_WARN);
 	dev = gemm_open_with(_i - 1);
 	if (!dev)

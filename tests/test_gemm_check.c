@@ -29,8 +29,8 @@ static void note_warnings(void *user, clef_log_level level, const char *message)
 
 static void setup(void)
 {
-	setenv("CLEF_CACHE", test_path("cache"), 1);
-	setenv("CLEF_GEMM", "plain", 1);
+	test_setenv("CLEF_CACHE", test_path("cache"));
+	test_setenv("CLEF_GEMM", "plain");
 	clef_log_set(note_warnings, NULL, CLEF_LOG_WARN);
 }
 
@@ -73,7 +73,7 @@ END_TEST
 
 START_TEST(without_a_cache_every_open_checks)
 {
-	setenv("CLEF_CACHE", "", 1);
+	test_setenv("CLEF_CACHE", "");
 	for (int i = 0; i < 2; i++) {
 		clef_device_stats stats = open_and_close();
 
@@ -199,7 +199,7 @@ static void make_kernel_folder(void)
 	ck_assert_int_eq(mkdir(test_path("kernels"), 0700), 0);
 	for (int i = 0; i < CLEF_COUNT(names); i++)
 		write_kernels(names[i], NULL, NULL);
-	setenv("CLEF_KERNELS", test_path("kernels"), 1);
+	test_setenv("CLEF_KERNELS", test_path("kernels"));
 }
 
 static const struct {
@@ -263,7 +263,7 @@ START_TEST(next_engine_takes_over)
 	if (!dev)
 		test_skip("the first engine is not for this device");
 	clef_device_close(dev);
-	unsetenv("CLEF_GEMM");
+	test_setenv("CLEF_GEMM", NULL);
 	make_kernel_folder();
 	for (int i = 0; i < CLEF_COUNT(programs); i++) {
 		write_kernels(programs[i][0], programs[i][1], programs[i][2]);
@@ -313,7 +313,7 @@ START_TEST(without_its_file_the_device_opens)
 {
 	clef_device *dev;
 
-	setenv("CLEF_KERNELS", test_dir(), 1);
+	test_setenv("CLEF_KERNELS", test_dir());
 	ck_assert_uint_eq(open_and_close().launches, 0);
 	dev = ck_new(clef_device_open(NULL));
 	ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1 }), CLEF_ERROR_IO, "CLEF_KERNELS");
@@ -333,7 +333,7 @@ START_TEST(check_is_not_in_the_profile)
 
 	if (test_small())
 		test_skip("the profile measures the device");
-	setenv("CLEF_PROFILE", "1", 1);
+	test_setenv("CLEF_PROFILE", "1");
 	ck_assert_ptr_nonnull(freopen(path, "w", stderr));
 	open_and_close();
 	fflush(stderr);

@@ -30,10 +30,10 @@ static void setup(void)
 {
 	static int32_t zeros[4096];
 
-	setenv("CLEF_KERNELS", test_dir(), 1);
-	setenv("CLEF_CACHE", "", 1);
+	test_setenv("CLEF_KERNELS", test_dir());
+	test_setenv("CLEF_CACHE", "");
 	/* Its file is not in the folder, so opening launches nothing. */
-	setenv("CLEF_GEMM", "plain", 1);
+	test_setenv("CLEF_GEMM", "plain");
 	write_source("common.clh", "#define COMMON 1\n");
 	device_setup();
 	y = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_INT32, CLEF_SHAPE(4096), zeros }));
@@ -85,7 +85,7 @@ END_TEST
 /* The library's own, read from the source tree. */
 START_TEST(folder_of_the_library)
 {
-	setenv("CLEF_KERNELS", CLEF_SOURCE_DIR "/cl", 1);
+	test_setenv("CLEF_KERNELS", CLEF_SOURCE_DIR "/cl");
 	ck_ok(clef_fill(y, 77));
 	ck_assert_int_eq(first_value(), 77);
 }
@@ -170,9 +170,9 @@ START_TEST(missing_files)
 	snprintf(path, sizeof(path), "%s/folder.cl", test_dir());
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	ck_fails(launch_one("folder", "k"), CLEF_ERROR_IO, "folder.cl");
-	setenv("CLEF_KERNELS", "/no/such/folder", 1);
+	test_setenv("CLEF_KERNELS", "/no/such/folder");
 	ck_fails(launch_one("one", "k"), CLEF_ERROR_IO, "/no/such/folder");
-	unsetenv("CLEF_KERNELS");
+	test_setenv("CLEF_KERNELS", NULL);
 	ck_fails(launch_one("absent", "k"), CLEF_ERROR_INVALID, "absent.cl");
 }
 END_TEST

@@ -146,7 +146,7 @@ START_TEST(memory_limit_of_the_driver)
 	clef_device *dev;
 	uint64_t total;
 
-	setenv("POCL_MEMORY_LIMIT", "1", 1);
+	test_setenv("POCL_MEMORY_LIMIT", "1");
 	dev = ck_new(clef_device_open(NULL));
 	total = clef_device_get_info(dev)->global_memory;
 	if (!strstr(clef_device_get_info(dev)->platform_name, "Portable")) {
@@ -292,7 +292,7 @@ START_TEST(small_work_groups_train)
 	clef_tape *tape;
 	clef_tensor *weight, *d;
 
-	setenv("POCL_MAX_WORK_GROUP_SIZE", "64", 1);
+	test_setenv("POCL_MAX_WORK_GROUP_SIZE", "64");
 	dev = ck_new(clef_device_open(NULL));
 	if (!strstr(clef_device_get_info(dev)->platform_name, "Portable")) {
 		clef_device_close(dev);
@@ -369,7 +369,7 @@ START_TEST(profile_counts_calls)
 
 	if (test_small())
 		test_skip("the profile measures the device");
-	setenv("CLEF_PROFILE", "1", 1);
+	test_setenv("CLEF_PROFILE", "1");
 	text = profile_of_fills();
 	row = strstr(text, "\nfill ");
 	ck_assert_msg(row && sscanf(row, " fill %d", &calls) == 1 && calls == 12, "%s", text);
@@ -383,9 +383,9 @@ START_TEST(profile_is_silent_unless_asked_for)
 
 	for (int i = 0; i < 2; i++) {
 		if (i)
-			setenv("CLEF_PROFILE", "0", 1);
+			test_setenv("CLEF_PROFILE", "0");
 		else
-			unsetenv("CLEF_PROFILE");
+			test_setenv("CLEF_PROFILE", NULL);
 		text = profile_of_fills();
 		ck_assert_str_eq(text, "");
 		free(text);

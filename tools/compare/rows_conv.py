@@ -91,6 +91,8 @@ def conv(dims):
 def apply(name):
 	def clef(c, x, o):
 		arguments = [x.x, x.w] + ([x.b] if hasattr(x, "b") else []) + [o.opts]
+		# Threads of PoCL that run kernels read the environment.
+		c.call("clef_finish", c.dev)
 		os.environ["CLEF_CONV"] = o.way
 		try:
 			return c.call("clef_" + name, *arguments)
@@ -98,6 +100,7 @@ def apply(name):
 			if not o.way or "which does not do" not in str(error):
 				raise
 		finally:
+			c.call("clef_finish", c.dev)
 			os.environ["CLEF_CONV"] = ""
 		return c.call("clef_" + name, *arguments)
 	return clef
