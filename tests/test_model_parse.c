@@ -56,6 +56,7 @@ START_TEST(every_name_is_a_model)
 		snprintf(text, sizeof(text), "%s(width=2)", name);
 		ck_ok(clef_model_check(name));
 		model = ck_new(clef_model_parse(test_device, text, CLEF_SHAPE(1, 32, 32), 7, NULL));
+		ck_assert(clef_shape_equal(clef_model_input(model), CLEF_SHAPE(1, 32, 32)));
 		ck_assert(clef_shape_equal(clef_model_output(model), CLEF_SHAPE(7)));
 		clef_model_free(model);
 	}
