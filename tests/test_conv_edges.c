@@ -172,6 +172,52 @@ START_TEST(nonfinite_deep)
 }
 END_TEST
 
+/* The gradient of w, of an image with `special` at pixel `at` of channel 2. */
+static void weights_gradient(const char *impl, clef_tape *tape, clef_tensor *w, float special, int at, float *dw)
+{
+	float v[2 * 4 * 90];
+
+	for (int i = 0; i < CLEF_COUNT(v); i++)
+		v[i] = (float)(i * 7 % 9 - 4);
+	v[90 * 2 + at] = special;
+	test_setenv("CLEF_CONV", impl);
+	ck_ok(clef_tape_begin(tape));
+	ck_ok(clef_backward(clef_sum(
+		clef_conv2d_no_bias(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(2, 4, 9, 10), v }), w,
+				    &(clef_conv2d_opts){ .pad = 1 }),
+		NULL)));
+	ck_ok(clef_read(clef_grad(w), dw, (size_t)clef_tensor_numel(w) * sizeof(*dw)));
+}
+
+/* A pixel at the border is not under all nine weights. */
+START_TEST(nonfinite_weights)
+{
+	const int places[] = { 0, 9, 89, 45 };
+	const conv_case same = { .o = { .pad = 1 } };
+	float want[3 * 4 * 9], got[3 * 4 * 9];
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	clef_tensor *w = filled(CLEF_SHAPE(3, 4, 3, 3), 1);
+
+	ck_ok(clef_requires_grad(w, true));
+	for (int i = 0; i < CONV_IMPLS; i++)
+		for (int j = 0; j < 2 * CLEF_COUNT(places); j++) {
+			test_setenv("CLEF_CONV", conv_impls[i]);
+			if (!conv_case_does(CLEF_SHAPE(2, 4, 9, 10), clef_tensor_shape(w), &same))
+				continue;
+			weights_gradient("direct", tape, w, j % 2 ? NAN : INFINITY, places[j / 2], want);
+			weights_gradient(conv_impls[i], tape, w, j % 2 ? NAN : INFINITY, places[j / 2], got);
+			for (int k = 0; k < CLEF_COUNT(got); k++)
+				ck_assert_msg(isfinite(want[k]) ? fabsf(got[k] - want[k]) <= 1e-2f
+								: isnan(got[k]) == isnan(want[k]) &&
+									  isinf(got[k]) == isinf(want[k]),
+					      "%s: dw[%d] is %g, expected %g", conv_impls[i], k, (double)got[k],
+					      (double)want[k]);
+		}
+	clef_tensor_free(w);
+	clef_tape_free(tape);
+}
+END_TEST
+
 static uint64_t launches(clef_tensor *x, clef_tensor *w, const clef_conv2d_opts *o)
 {
 	uint64_t before = clef_device_get_stats(test_device).launches;
@@ -322,6 +368,7 @@ Suite *conv_edges_suite(void)
 	tcase_add_test(c, nan_travels);
 	tcase_add_test(c, nonfinite);
 	tcase_add_test(c, nonfinite_deep);
+	tcase_add_test(c, nonfinite_weights);
 	tcase_add_test(c, choice);
 	tcase_add_test(c, errors);
 	tcase_add_test(c, other_errors);
