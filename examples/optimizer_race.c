@@ -353,7 +353,7 @@ int main(int argc, char **argv)
 		fine = race_draw(argv[1], landscapes, FUNCTIONS, paths, COUNT);
 #else
 	if (argc > 1) {
-		fprintf(stderr, "optimizer_race: built without cairo, so there is no picture\n");
+		fprintf(stderr, "optimizer_race: built without cairo, so there is no %s\n", argv[1]);
 		fine = false;
 	}
 #endif
