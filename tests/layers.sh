@@ -35,11 +35,9 @@ function layer_of(path, part) {
 }
 
 function allowed(from, to) {
-	if (from == "save")
-		return 1
-	if (from == "data" || to == "data")
-		return from == "data" && (to == "data" || to == "base" || to == "init")
-	return rank[to] <= rank[from]
+	if (from == "data")
+		return to == "data" || to == "base" || to == "init"
+	return to == "data" ? rank[from] >= rank["save"] : rank[to] <= rank[from]
 }
 
 function breach(place, text) { print place ": " text; bad++ }
@@ -113,10 +111,10 @@ function check(i, path, to, lower, upper) {
 }
 
 BEGIN {
-	n = split("base runtime tensor tape ops init nn models save", names, " ")
+	n = split("base runtime tensor tape ops init nn models save check", names, " ")
 	for (i = 1; i <= n; i++)
 		rank[names[i]] = i
-	n = split("base.h=base device.h=runtime tensor.h=tensor ops.h=ops init.h=init nn.h=nn layers.h=nn optim.h=nn schedule.h=nn models.h=models data.h=data checkpoint.h=save",
+	n = split("base.h=base device.h=runtime tensor.h=tensor ops.h=ops init.h=init nn.h=nn layers.h=nn optim.h=nn schedule.h=nn models.h=models data.h=data checkpoint.h=save check.h=check",
 		pairs, " ")
 	for (i = 1; i <= n; i++) {
 		split(pairs[i], pair, "=")

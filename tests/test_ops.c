@@ -3,69 +3,16 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "check_case.h"
 #include "check_clef.h"
+#include "families.h"
 #include "op_case.h"
 
 /* ---- linear ---- */
 
-static clef_tensor *apply_linear(clef_tensor **x, const void *opts)
-{
-	(void)opts;
-	return clef_linear(x[0], x[1], x[2]);
-}
-
-static clef_tensor *apply_linear_no_bias(clef_tensor **x, const void *opts)
-{
-	(void)opts;
-	return clef_linear_no_bias(x[0], x[1]);
-}
-
-/* opts is NULL without a bias. */
-static void reference_linear(const ref_array *x, const void *opts, ref_array *y)
-{
-	int64_t out = x[1].shape.dim[0], in = x[1].shape.dim[1];
-
-	for (int64_t i = 0; i < y->numel; i++) {
-		double sum = opts ? x[2].v[i % out] : 0;
-
-		for (int64_t l = 0; l < in; l++)
-			sum += x[0].v[i / out * in + l] * x[1].v[i % out * in + l];
-		y->v[i] = sum;
-	}
-}
-
-static void run_linear(clef_shape x, int64_t out, bool whole)
-{
-	int64_t in = x.dim[x.ndim - 1];
-	op_case c = { .name = "linear",
-		      .apply = apply_linear,
-		      .reference = reference_linear,
-		      .opts = "bias",
-		      .inputs = 3,
-		      .in = { { .shape = x, .lo = -8, .hi = 8, .whole = whole },
-			      { .shape = CLEF_SHAPE(out, in), .lo = -8, .hi = 8, .whole = whole },
-			      { .shape = CLEF_SHAPE(out), .lo = -8, .hi = 8, .whole = whole } } };
-
-	op_case_run(&c);
-	c.inputs = 2;
-	c.opts = NULL;
-	c.apply = apply_linear_no_bias;
-	op_case_run(&c);
-}
-
 START_TEST(linear)
 {
-	run_linear(CLEF_SHAPE(4, 5), 3, true);
-	run_linear(CLEF_SHAPE(4, 5), 3, false);
-	if (test_small())
-		return;
-	run_linear(CLEF_SHAPE(33, 17), 9, true);
-	run_linear(CLEF_SHAPE(1, 257), 33, true);
-	run_linear(CLEF_SHAPE(2, 3, 33), 1, false);
-	run_linear(CLEF_SHAPE(7), 5, true);
-	run_linear(CLEF_SHAPE(65, 130), 70, true);
-	run_linear(CLEF_SHAPE(0, 5), 3, true);
-	run_linear(CLEF_SHAPE(3, 0), 2, true);
+	check_family(&clef__family_linear);
 }
 END_TEST
 

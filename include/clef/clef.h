@@ -15,6 +15,7 @@
  *   schedule.h learning rates that change (torch.optim.lr_scheduler)
  *   data.h     data sets and the loader (torch.utils.data)
  *   checkpoint.h   files of weights, and of all that a training run depends on
+ *   check.h    is every operation right on this device?
  *
  * A training program needs this much (see examples/ for complete ones):
  *
@@ -41,6 +42,7 @@
 #define CLEF_CLEF_H
 
 #include <clef/base.h>
+#include <clef/check.h>
 #include <clef/checkpoint.h>
 #include <clef/data.h>
 #include <clef/device.h>

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every family, once: X(linear) stands for `const clef__family clef__family_linear` in a file check_*.c. */
+#ifndef CLEF_FAMILIES_H
+#define CLEF_FAMILIES_H
+
+#include "problem.h"
+
+/* Behind the pointwise operations, in the order of a report. */
+/* clang-format off */
+#define CLEF__FAMILY_MAP(X) \
+	X(prelu) \
+	X(linear)
+/* clang-format on */
+
+#define CLEF__FAMILY(name)                                   extern const clef__family clef__family_##name;
+#define CLEF_UNARY0(name, NAME, value, gradient)             CLEF__FAMILY(name)
+#define CLEF_UNARY1(name, NAME, p, d, value, gradient)       CLEF__FAMILY(name)
+#define CLEF_UNARY2(name, NAME, p, d, q, e, value, gradient) CLEF__FAMILY(name)
+#define CLEF_BINARY(name, value, da, db)                     CLEF__FAMILY(name)
+#include <clef/pointwise.def>
+CLEF__FAMILY_MAP(CLEF__FAMILY)
+#undef CLEF__FAMILY
+
+#endif
