@@ -39,6 +39,7 @@
 	X(npy) \
 	X(images) \
 	X(loader) \
+	X(check) \
 	X(pointwise) \
 	X(ops) \
 	X(matmul) \

@@ -66,22 +66,6 @@ START_TEST(normals_equal_those_of_the_host)
 }
 END_TEST
 
-/* As in test_random.c. */
-#define HASH_UNIFORM 0x4a113ed1a23dc4ffu
-#define HASH_NORMAL  0xd5344607959a108bu
-
-START_TEST(bits_are_the_same_everywhere)
-{
-	inside t = inside_new(CLEF_SHAPE(65536), 0);
-
-	ck_ok(clef_init_uniform(t.x, 0, 1, &(clef_rng){ 1, 2 }));
-	ck_assert_uint_eq(clef__hash(CLEF__HASH_START, inside_read(&t), 65536 * sizeof(float)), HASH_UNIFORM);
-	ck_ok(clef_init_normal(t.x, 0, 1, &(clef_rng){ 1, 2 }));
-	ck_assert_uint_eq(clef__hash(CLEF__HASH_START, inside_read(&t), 65536 * sizeof(float)), HASH_NORMAL);
-	inside_free(&t);
-}
-END_TEST
-
 /* Between these bounds lie few floats or very many, or u (hi - lo) + lo rounds to hi for many u. */
 START_TEST(uniforms_stay_below_the_upper_bound)
 {
@@ -430,7 +414,6 @@ Suite *init_suite(void)
 	tcase_add_checked_fixture(device, device_setup, device_teardown);
 	tcase_add_test(device, uniforms_equal_those_of_the_host);
 	tcase_add_test(device, normals_equal_those_of_the_host);
-	tcase_add_test(device, bits_are_the_same_everywhere);
 	tcase_add_test(device, uniforms_stay_below_the_upper_bound);
 	tcase_add_test(device, deviation_0_gives_the_mean);
 	tcase_add_test(device, constant_fills);

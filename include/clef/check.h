@@ -61,7 +61,7 @@ typedef struct clef_check_result {
 	double value_error, value_limit;
 	double gradient_error, gradient_limit;
 	double seconds;    /* of the whole check, with compiling */
-	char message[512]; /* what is wrong, "" if passed */
+	char message[512]; /* what is wrong; where nothing is, a note or "" */
 } clef_check_result;
 
 /* Checks a problem on a device. CLEF_OK when there is a verdict, whatever it is. Errors: ERROR_INVALID for a problem

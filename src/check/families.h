@@ -9,7 +9,9 @@
 /* clang-format off */
 #define CLEF__FAMILY_MAP(X) \
 	X(prelu) \
-	X(linear)
+	X(linear) \
+	X(random) \
+	X(train)
 /* clang-format on */
 
 #define CLEF__FAMILY(name)                                   extern const clef__family clef__family_##name;

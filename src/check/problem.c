@@ -280,10 +280,18 @@ static clef_status check_required(reader *r)
 {
 	const clef__term *t = r->p->family->terms;
 
-	for (int i = 0; t && t[i].name; i++)
-		if (t[i].kind == CLEF__TERM_SHAPE && t[i].preset != 0 && !r->seen[i])
-			return clef__fail(CLEF_ERROR_INVALID, "problem: %s needs a shape, as in %s2x3x4",
-					  r->p->family->name, t[i].name);
+	for (int i = 0; t && t[i].name; i++) {
+		bool number = t[i].kind <= CLEF__TERM_DOUBLE && t[i].least < t[i].most && t[i].preset < t[i].least;
+		bool shape = t[i].kind == CLEF__TERM_SHAPE && t[i].preset != 0;
+		bool word = t[i].kind == CLEF__TERM_WORD && t[i].preset < 0;
+
+		if (!r->seen[i] && (number || shape || word))
+			return clef__fail(CLEF_ERROR_INVALID, "problem: %s needs %s, as in %s%s%s", r->p->family->name,
+					  t[i].name, t[i].name, word ? "=" : "",
+					  number  ? "8"
+					  : shape ? "2x3x4"
+						  : t[i].words[0]);
+	}
 	return CLEF_OK;
 }
 

@@ -32,7 +32,7 @@ typedef enum clef__term_kind {
 	CLEF__TERM_FLAG,   /* bool; it has no value */
 	CLEF__TERM_SHAPE,  /* clef_shape: "x2x3x4", "x=scalar"; with preset 1 it must be given */
 	CLEF__TERM_LIST,   /* clef__list: "dims0,-1" */
-	CLEF__TERM_WORD,   /* int, the index of one of `words` */
+	CLEF__TERM_WORD,   /* int, the index of one of `words`; with preset -1 it must be given */
 } clef__term_kind;
 
 typedef struct clef__list {
@@ -40,7 +40,8 @@ typedef struct clef__list {
 	int64_t v[CLEF_MAX_DIMS];
 } clef__list;
 
-/* A row of a family's table. The field of a term that is not given has the preset, or is zero. */
+/* A row of a family's table. The field of a term that is not given has the preset, or is zero; a number must be given
+ * where the preset is less than `least`. */
 typedef struct clef__term {
 	const char *name; /* NULL ends the table */
 	clef__term_kind kind;

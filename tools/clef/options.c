@@ -230,6 +230,10 @@ int options_store(const option_table *table, const char *name, const char *text,
 /* What is left of the command line, without the options. */
 static int take_words(const option_table *table, int argc, char **argv, void *fields)
 {
+	if (table->words == OPTIONS_ANY) {
+		*(option_words *)(void *)((char *)fields + table->words_offset) = (option_words){ argv, argc };
+		return -1;
+	}
 	if (argc < table->words) {
 		complain("%s is missing; usage: %s", argc ? "a word" : "the file", table->usage);
 		return EXIT_MISUSED;

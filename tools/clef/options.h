@@ -23,14 +23,25 @@ typedef struct option_row {
 	const char *help;     /* lines */
 } option_row;
 
+#define OPTIONS_ANY (-1)
+
+/* Words of a command line, which they belong to. */
+typedef struct option_words {
+	char **v;
+	int count;
+} option_words;
+
 typedef struct option_table {
 	const char *usage; /* "clef train [option ...]" */
 	const char *about; /* paragraphs above the options in the help, with a newline at the end */
 	const option_row *rows;
 	int count;
 	const char *more; /* the same below the options, or NULL */
-	int words; /* how many words without dashes there must be: "MODEL OUT" in the usage; they go into an array */
-	size_t words_offset; /* of const char *, at this place in the command's struct */
+	/* How many words without dashes there must be: "MODEL OUT" in the usage. They go into an array of const char *
+	 * at this place in the command's struct; where any number may come, which OPTIONS_ANY says, into an
+	 * option_words instead. */
+	int words;
+	size_t words_offset;
 	/* Told of every option that was read, with its text; NULL: nobody is. */
 	void (*seen)(const option_row *row, const char *text, void *fields);
 } option_table;

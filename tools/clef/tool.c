@@ -21,6 +21,7 @@ typedef struct command {
 
 static const command commands[] = {
 	{ "devices", devices_main, "list the OpenCL devices" },
+	{ "check", check_main, "check that a device computes right" },
 	{ "train", train_main, "train a network on images" },
 	{ "eval", eval_main, "test a saved model" },
 	{ "predict", predict_main, "say what a saved model takes an image for" },
