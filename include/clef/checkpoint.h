@@ -94,9 +94,10 @@ CLEF_API clef_status clef_model_load(clef_model *model, const char *path);
  * a forward function of your own: make the model, then clef_model_load(). */
 CLEF_API clef_model *clef_model_open(clef_device *dev, const char *path);
 
-/* Writes a sequential model as ONNX (IR version 10, operator set 21), as it evaluates: input "x" [N, sample...], with
- * any N, and weights under their names. ERROR_UNSUPPORTED, which names the layer, for what has no counterpart there,
- * and for a forward function. */
+/* Writes a model as ONNX (IR version 10, operator set 21), as it evaluates: input "x" [N, sample...], with any N, and
+ * weights under their names. A sequential model may have nearly all layers; a forward function may be made of linear
+ * layers, convolutions, batch normalization, pooling, flatten and reshape, pointwise operations of one operand or two,
+ * and clef_add_act(). ERROR_UNSUPPORTED, which names the layer or operation, for what has no counterpart. */
 CLEF_API clef_status clef_onnx_save(const clef_model *model, const char *path);
 
 /* ---- checkpoints ----

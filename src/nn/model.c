@@ -18,30 +18,40 @@ static clef_tensor *run_forward(clef_model *model, clef_tensor *x)
 	return model->forward(m, x);
 }
 
-/* Runs the forward function on the recording. An old message must not pass for that of a function that gives none. */
-static clef_status trace(clef_model *model, clef_tape *tape)
+clef_tensor *clef__model_record(clef_model *model, clef_tape *tape, bool first)
 {
 	clef_shape shape = { .ndim = model->input.ndim + 1, .dim = { 1 } };
+	bool training = model->training;
 	clef_tensor *x, *y;
 
 	for (int i = 0; i < model->input.ndim; i++)
 		shape.dim[i + 1] = model->input.dim[i];
-	x = clef__tape_placeholder(tape, model->opts.dtype, shape);
+	x = clef__tape_begin_dry(tape) ? NULL : clef__tape_placeholder(tape, model->opts.dtype, shape);
 	if (!x)
-		return clef_error_status();
+		return NULL;
+	/* An old message must not pass for that of a function that gives none. */
 	clef_error_clear();
 	/* One sample has no statistics of a batch, and a dropout would draw. */
 	model->training = false;
-	model->module.dry = model->module.named = tape;
+	model->module.dry = first ? tape : NULL;
+	model->module.named = tape;
 	y = run_forward(model, x);
 	model->module.dry = model->module.named = NULL;
-	model->training = true;
-	if (!y && clef_error_status())
-		return clef_error_status();
+	model->training = training;
+	if (!y && !clef_error_status())
+		clef__fail(CLEF_ERROR_INVALID,
+			   "clef_model_new: the forward function returned NULL for x %s and gave no message",
+			   CLEF__SHAPE_TEXT(shape));
+	return y;
+}
+
+static clef_status trace(clef_model *model, clef_tape *tape)
+{
+	clef_tensor *y = clef__model_record(model, tape, true);
+
 	if (!y)
-		return clef__fail(CLEF_ERROR_INVALID,
-				  "clef_model_new: the forward function returned NULL for x %s and gave no message",
-				  CLEF__SHAPE_TEXT(shape));
+		return clef_error_status();
+	model->training = true;
 	model->output.ndim = CLEF__MAX(y->shape.ndim - 1, 0);
 	for (int i = 0; i < model->output.ndim; i++)
 		model->output.dim[i] = y->shape.dim[i + 1];
@@ -54,10 +64,8 @@ static clef_status dry_run(clef_model *model)
 	clef_device *dev = model->params->dev;
 	void *begun = clef__device_get_tape(dev);
 	clef_tape *tape = clef_tape_new(dev);
-	clef_status s = tape ? clef__tape_begin_dry(tape) : clef_error_status();
+	clef_status s = tape ? trace(model, tape) : clef_error_status();
 
-	if (!s)
-		s = trace(model, tape);
 	clef_tape_free(tape);
 	clef__device_set_tape(dev, begun);
 	return s;

@@ -100,6 +100,10 @@ struct clef_model {
 clef_model *clef__model_new(clef_device *dev, clef_forward_fn forward, const clef_layer *layers, int count,
 			    clef_shape input, const clef_model_opts *opts);
 
+/* Runs the forward function in evaluation on a dry recording, with a batch of one; its result, or NULL with a message.
+ * `first`: the model is being made, and parameters with it. */
+clef_tensor *clef__model_record(clef_model *model, clef_tape *tape, bool first);
+
 /* Fills model->rows from a recording of its forward function. */
 clef_status clef__model_rows(clef_model *model, const clef_tape *tape);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sequential models as ONNX: the layers one behind the other, with the shapes that the dry run has found. A reader gets
- * the model as it evaluates.
+ * Models as ONNX: the layers of a sequential model one behind the other, with the shapes that the dry run has found, or
+ * what a forward function records. A reader gets the model as it evaluates.
  */
 #include <clef/checkpoint.h>
 
@@ -10,8 +10,13 @@
 
 const char *clef__onnx_refuse(const clef__onnx_job *j, const char *why)
 {
+	const char *kind = clef_layer_name(j->layer->kind);
+
+	if (j->index < 0)
+		return clef__fail_null(CLEF_ERROR_UNSUPPORTED,
+				       "clef_onnx_save: %s \"%s\" cannot be written as ONNX: %s", kind, j->name, why);
 	return clef__fail_null(CLEF_ERROR_UNSUPPORTED, "clef_onnx_save: layer %d (%s) cannot be written as ONNX: %s",
-			       j->index, clef_layer_name(j->layer->kind), why);
+			       j->index, kind, why);
 }
 
 /* What the layer of that name gives; that of x where it does nothing, as dropout in evaluation. */
@@ -62,12 +67,8 @@ clef_status clef_onnx_save(const clef_model *model, const char *path)
 
 	if (!model || !path)
 		return clef__null_argument("clef_onnx_save");
-	if (!model->layers)
-		return clef__fail(CLEF_ERROR_UNSUPPORTED,
-				  "clef_onnx_save: the model is a forward function, and only sequential models can be "
-				  "written as ONNX");
 	clef_error_clear();
-	result = add_layers(&g, model);
+	result = model->layers ? add_layers(&g, model) : clef__onnx_function(&g, model);
 	if (result)
 		message = clef__onnx_model(&g, result, model->opts.dtype == CLEF_INT32, model->input, model->output);
 	if (!result || message.failed)

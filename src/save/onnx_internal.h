@@ -11,14 +11,17 @@ typedef struct clef__onnx_job {
 	clef__onnx *g;
 	const clef_model *model;
 	const clef_layer *layer;
-	int index;
-	const char *name;   /* "3" */
+	int index;          /* of a sequential model's layer; -1: of a forward function's */
+	const char *name;   /* "3", "layer1.0.conv1" */
 	clef_shape in, out; /* of x and the result, with a batch of one */
 } clef__onnx_job;
 
 /* Adds a layer's nodes behind x; the name of the result, or NULL with a message. */
 const char *clef__onnx_layer(const clef__onnx_job *j, const char *x);
 const char *clef__onnx_pointwise(const clef__onnx_job *j, const char *x);
+
+/* The nodes of a model that is a forward function: onnx_function.c. The name of the result, or NULL with a message. */
+const char *clef__onnx_function(clef__onnx *g, const clef_model *model);
 
 /* NULL, with a message. */
 const char *clef__onnx_refuse(const clef__onnx_job *j, const char *why);

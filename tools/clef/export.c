@@ -21,7 +21,7 @@ static const option_row rows[] = {
 static const option_table table = {
 	.usage = "clef export MODEL OUT [option ...]",
 	.about = "Writes a saved model for other programs. OUT decides what it becomes:\n"
-		 "  FILE.onnx          ONNX, of sequential models: input \"x\" [N, ...], as the model evaluates\n"
+		 "  FILE.onnx          ONNX: input \"x\" [N, ...], as the model evaluates\n"
 		 "  FILE.safetensors   weights and buffers alone, under PyTorch's names, for load_state_dict()\n"
 		 "Where the checkpoint of a run has averaged weights, these are what is written.\n",
 	.rows = rows,
