@@ -8,6 +8,7 @@
 
 #include <clef/models.h>
 
+#include "safetensors.h"
 #include "save_internal.h"
 
 /* ---- slots ---- */
@@ -175,7 +176,6 @@ static void differ(differences *d, const char *format, ...)
 
 static void compare_slot(differences *d, const slot *want, const clef_safetensors *file)
 {
-	const char *dtype = want->x ? "F32" : "I64";
 	clef_shape shape = want->x ? want->x->shape : CLEF_SCALAR;
 	clef_safetensors_entry e;
 	int i = clef_safetensors_find(file, want->name);
@@ -186,8 +186,8 @@ static void compare_slot(differences *d, const slot *want, const clef_safetensor
 		return;
 	if (!clef_shape_equal(e.shape, shape))
 		differ(d, "%.200s is %s, must be %s", want->name, CLEF__SHAPE_TEXT(e.shape), CLEF__SHAPE_TEXT(shape));
-	else if (strcmp(e.dtype, dtype) != 0)
-		differ(d, "%.200s is %s, must be %s", want->name, e.dtype, dtype);
+	else if (want->x ? !clef__stored_is_float(&e) : strcmp(e.dtype, "I64") != 0)
+		differ(d, "%.200s is %s, must be %s", want->name, e.dtype, want->x ? "F32, F16, BF16 or F64" : "I64");
 }
 
 static bool has_slot(const slots *all, const char *name)
@@ -221,6 +221,20 @@ clef_status clef__model_check(const clef_model *model, const clef_safetensors *f
 
 /* ---- loading ---- */
 
+static clef_status write_floats(clef_tensor *x, const clef_safetensors_entry *e)
+{
+	size_t bytes = (size_t)x->numel * sizeof(float);
+	float *values = clef__calloc(bytes, 1, e->name);
+	clef_status s;
+
+	if (!values)
+		return CLEF_ERROR_MEMORY;
+	clef__stored_floats(e, values);
+	s = clef_write(x, values, bytes);
+	free(values);
+	return s;
+}
+
 clef_status clef__model_get(clef_model *model, const clef_safetensors *file)
 {
 	clef_safetensors_entry e;
@@ -239,7 +253,7 @@ clef_status clef__model_get(clef_model *model, const clef_safetensors *file)
 		}
 		s = clef_safetensors_get(file, at, &e);
 		if (!s && to->x)
-			s = clef_write(to->x, e.data, e.bytes);
+			s = write_floats(to->x, &e);
 		else if (!s)
 			memcpy(to->batches, e.data, sizeof(*to->batches));
 	}

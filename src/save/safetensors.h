@@ -39,4 +39,8 @@ struct clef_safetensors {
 /* NULL for a name that is none. */
 const clef__stored_type *clef__stored_type_of(const char *name);
 
+/* Whether an array holds floats of some width, and those as float32: stored_floats.c. */
+bool clef__stored_is_float(const clef_safetensors_entry *e);
+void clef__stored_floats(const clef_safetensors_entry *e, float *values);
+
 #endif
