@@ -99,9 +99,22 @@ static double value_limit(const clef__problem *p)
 {
 	bool exact = p->tolerance <= 0;
 
+	if (p->tolerance == CLEF__EXACT)
+		return 0;
 	for (int i = 0; i < p->operands; i++)
 		exact = exact && (p->in[i].whole || p->in[i].kind == CLEF__OPERAND_LABEL);
 	return exact ? 0 : p->tolerance > 0 ? p->tolerance : CLEF__TOLERANCE;
+}
+
+/* Element i of a result as it was read, which may be int32. */
+static double element_of(const clef_tensor *y, const float *got, size_t i)
+{
+	int32_t whole;
+
+	if (clef_tensor_dtype(y) != CLEF_INT32)
+		return (double)got[i];
+	memcpy(&whole, &got[i], sizeof(whole));
+	return whole;
 }
 
 static bool compare_values(run *r, const clef_tensor *y)
@@ -112,11 +125,11 @@ static bool compare_values(run *r, const clef_tensor *y)
 	bool fine = got && done(r, clef_read(y, got, n * sizeof(*got)));
 
 	for (size_t i = 0; i < n && fine; i++) {
-		double error = relative_error((double)got[i], r->y.v[i], scale);
+		double value = element_of(y, got, i), error = relative_error(value, r->y.v[i], scale);
 
 		r->result->value_error = fmax(r->result->value_error, error);
 		fine = error <= r->result->value_limit ||
-		       wrong(r, "y[%zu] is %.9g, expected %.9g, error %.2g", i, (double)got[i], r->y.v[i], error);
+		       wrong(r, "y[%zu] is %.9g, expected %.9g, error %.2g", i, value, r->y.v[i], error);
 	}
 	free(got);
 	return got ? fine : broken(r);

@@ -49,25 +49,11 @@ static clef_status set_binary(clef__problem *p, double lo, double hi)
 	return CLEF_OK;
 }
 
-/* Index into an operand of the element that result element i takes, by NumPy's rule. */
-static int64_t broadcast_index(const clef_shape *y, const clef_shape *x, int64_t i)
-{
-	int64_t index = 0, step = 1;
-
-	for (int d = y->ndim - 1, e = x->ndim - 1; e >= 0; d--, e--) {
-		if (x->dim[e] != 1)
-			index += i % y->dim[d] * step;
-		step *= x->dim[e];
-		i /= y->dim[d];
-	}
-	return index;
-}
-
 static bool map_binary(double (*f)(double a, double b), const clef__ref *x, clef__ref *y)
 {
 	for (int64_t i = y->from; i < y->to; i++)
-		y->v[i] = f(x[0].v[broadcast_index(&y->shape, &x[0].shape, i)],
-			    x[1].v[broadcast_index(&y->shape, &x[1].shape, i)]);
+		y->v[i] = f(x[0].v[clef__ref_broadcast(&y->shape, &x[0].shape, i)],
+			    x[1].v[clef__ref_broadcast(&y->shape, &x[1].shape, i)]);
 	return true;
 }
 

@@ -26,6 +26,19 @@ int64_t clef__ref_size(const clef_shape *shape, int from, int to)
 	return n;
 }
 
+int64_t clef__ref_broadcast(const clef_shape *y, const clef_shape *x, int64_t i)
+{
+	int64_t index = 0, step = 1;
+
+	for (int d = y->ndim - 1, e = x->ndim - 1; e >= 0; d--, e--) {
+		if (x->dim[e] != 1)
+			index += i % y->dim[d] * step;
+		step *= x->dim[e];
+		i /= y->dim[d];
+	}
+	return index;
+}
+
 bool clef__ref_new(clef_shape shape, clef__ref *ref)
 {
 	*ref = (clef__ref){ .shape = shape, .numel = clef_shape_numel(shape) };

@@ -76,6 +76,8 @@ static void store(clef__problem *p, const clef__term *t, double value)
 		memcpy(at, &value, sizeof(value));
 	else if (t->kind == CLEF__TERM_FLAG)
 		memcpy(at, &b, sizeof(b));
+	else if (t->kind == CLEF__TERM_SHAPE && value < 0)
+		memcpy(at, &(clef_shape){ .ndim = -1 }, sizeof(clef_shape));
 }
 
 static double load(const clef__problem *p, const clef__term *t)
@@ -125,7 +127,8 @@ static clef_status read_number(reader *r, const clef__term *t, const char *text)
 		return bad_word(r, whole ? "a whole number is expected" : "a number is expected");
 	if ((t->least < t->most && !(value >= t->least && value <= t->most)))
 		return out_of_range(r, t);
-	if (whole ? fabs(value) > INT_MAX : fabs(value) > (double)FLT_MAX)
+	/* "inf" is a number, 1e999 is not. */
+	if (whole ? fabs(value) > INT_MAX : isinf(value) ? errno == ERANGE : fabs(value) > (double)FLT_MAX)
 		return bad_word(r, "the number is too large");
 	store(r->p, t, value);
 	return CLEF_OK;
@@ -194,6 +197,9 @@ static clef_status read_value(reader *r, const clef__term *t, const char *text)
 		list.count = read_list(text, ',', list.v);
 		if (list.count < 0)
 			return bad_word(r, "whole numbers are expected, 8 at most, with commas in between");
+		for (int i = 0; i < list.count && t->least < t->most; i++)
+			if ((double)list.v[i] < t->least || (double)list.v[i] > t->most)
+				return out_of_range(r, t);
 		memcpy(r->p->opts + t->offset, &list, sizeof(list));
 		return CLEF_OK;
 	default:
@@ -282,7 +288,7 @@ static clef_status check_required(reader *r)
 
 	for (int i = 0; t && t[i].name; i++) {
 		bool number = t[i].kind <= CLEF__TERM_DOUBLE && t[i].least < t[i].most && t[i].preset < t[i].least;
-		bool shape = t[i].kind == CLEF__TERM_SHAPE && t[i].preset != 0;
+		bool shape = t[i].kind == CLEF__TERM_SHAPE && t[i].preset > 0;
 		bool word = t[i].kind == CLEF__TERM_WORD && t[i].preset < 0;
 
 		if (!r->seen[i] && (number || shape || word))
@@ -334,6 +340,9 @@ static size_t write_term(const clef__problem *p, const clef__term *t, char *text
 	case CLEF__TERM_WORD:
 		return used + (size_t)snprintf(text + used, size - used, "=%s", t->words[(int)load(p, t)]);
 	default:
+		/* "pinf" would be a word of its own. */
+		if (isinf(load(p, t)))
+			return used + (size_t)snprintf(text + used, size - used, "=%g", load(p, t));
 		return used + write_number(t, load(p, t), text + used, size - used);
 	}
 }

@@ -30,9 +30,10 @@ typedef enum clef__term_kind {
 	CLEF__TERM_FLOAT,  /* float */
 	CLEF__TERM_DOUBLE, /* double */
 	CLEF__TERM_FLAG,   /* bool; it has no value */
-	CLEF__TERM_SHAPE,  /* clef_shape: "x2x3x4", "x=scalar"; with preset 1 it must be given */
-	CLEF__TERM_LIST,   /* clef__list: "dims0,-1" */
-	CLEF__TERM_WORD,   /* int, the index of one of `words`; with preset -1 it must be given */
+	/* clef_shape: "x2x3x4", "x=scalar"; with preset 1 it must be given, with preset -1 it has ndim -1 if not */
+	CLEF__TERM_SHAPE,
+	CLEF__TERM_LIST, /* clef__list: "dims0,-1", each number in the range that is allowed */
+	CLEF__TERM_WORD, /* int, the index of one of `words`; with preset -1 it must be given */
 } clef__term_kind;
 
 typedef struct clef__list {
@@ -87,6 +88,7 @@ typedef struct clef__problem {
 
 #define CLEF__TOLERANCE          2e-6
 #define CLEF__GRADIENT_TOLERANCE 1e-5
+#define CLEF__EXACT              1e-30 /* as tolerance: exact, although not all operands are whole numbers */
 
 struct clef__family {
 	const char *name;
@@ -121,6 +123,9 @@ clef_status clef__problem_parse(const char *text, clef__problem *p);
 
 /* The number of elements of dimensions from `from` up to `to`, not with it; negative ones count from the end. */
 int64_t clef__ref_size(const clef_shape *shape, int from, int to);
+
+/* Index into an operand of shape x of the element that element i of a result of shape y takes, by NumPy's rule. */
+int64_t clef__ref_broadcast(const clef_shape *y, const clef_shape *x, int64_t i);
 
 /* ---- operands of a problem, for whoever runs one ---- */
 
