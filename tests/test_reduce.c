@@ -2,237 +2,19 @@
 /* Reductions over any dimensions: extremes, variance, norms, logsumexp. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "check_case.h"
 #include "check_clef.h"
-#include "op_case.h"
+#include "families.h"
 
-/* ---- cases: a reduction and a plain loop over the values of each result ---- */
-
-typedef struct reduction {
-	const char *name;
-	clef_tensor *(*apply)(clef_tensor *x, const struct reduction *r);
-	double (*of)(const double *v, int64_t n, const struct reduction *r);
-	double tolerance;
-	clef_reduce_opts dims;
-	bool biased;
-	float p;
-} reduction;
-
-static clef_tensor *apply_max(clef_tensor *x, const reduction *r)
-{
-	return clef_max(x, &r->dims);
-}
-
-static clef_tensor *apply_min(clef_tensor *x, const reduction *r)
-{
-	return clef_min(x, &r->dims);
-}
-
-static clef_var_opts var_opts(const reduction *r)
-{
-	clef_var_opts opts = { .ndim = r->dims.ndim, .keepdim = r->dims.keepdim, .biased = r->biased };
-
-	memcpy(opts.dim, r->dims.dim, sizeof(opts.dim));
-	return opts;
-}
-
-static clef_tensor *apply_var(clef_tensor *x, const reduction *r)
-{
-	clef_var_opts opts = var_opts(r);
-
-	return clef_var(x, &opts);
-}
-
-static clef_tensor *apply_std(clef_tensor *x, const reduction *r)
-{
-	clef_var_opts opts = var_opts(r);
-
-	return clef_std(x, &opts);
-}
-
-static clef_tensor *apply_norm(clef_tensor *x, const reduction *r)
-{
-	clef_norm_opts opts = { .ndim = r->dims.ndim, .keepdim = r->dims.keepdim, .p = r->p };
-
-	memcpy(opts.dim, r->dims.dim, sizeof(opts.dim));
-	return clef_norm(x, &opts);
-}
-
-static clef_tensor *apply_logsumexp(clef_tensor *x, const reduction *r)
-{
-	return clef_logsumexp(x, &r->dims);
-}
-
-static double of_max(const double *v, int64_t n, const reduction *r)
-{
-	double y = v[0];
-
-	(void)r;
-	for (int64_t i = 1; i < n; i++)
-		y = fmax(y, v[i]);
-	return y;
-}
-
-static double of_min(const double *v, int64_t n, const reduction *r)
-{
-	double y = v[0];
-
-	(void)r;
-	for (int64_t i = 1; i < n; i++)
-		y = fmin(y, v[i]);
-	return y;
-}
-
-static double of_var(const double *v, int64_t n, const reduction *r)
-{
-	double mean = 0, sum = 0;
-
-	for (int64_t i = 0; i < n; i++)
-		mean += v[i] / (double)n;
-	for (int64_t i = 0; i < n; i++)
-		sum += (v[i] - mean) * (v[i] - mean);
-	return sum / (double)(r->biased ? n : n - 1);
-}
-
-static double of_std(const double *v, int64_t n, const reduction *r)
-{
-	return sqrt(of_var(v, n, r));
-}
-
-static double of_norm(const double *v, int64_t n, const reduction *r)
-{
-	double p = r->p == 0 ? 2 : (double)r->p, sum = 0, largest = 0, smallest = INFINITY;
-
-	for (int64_t i = 0; i < n; i++) {
-		sum += pow(fabs(v[i]), p);
-		largest = fmax(largest, fabs(v[i]));
-		smallest = fmin(smallest, fabs(v[i]));
-	}
-	return isinf(p) ? (p > 0 ? largest : smallest) : pow(sum, 1 / p);
-}
-
-static double of_logsumexp(const double *v, int64_t n, const reduction *r)
-{
-	double largest = of_max(v, n, r), sum = 0;
-
-	for (int64_t i = 0; i < n; i++)
-		sum += exp(v[i] - largest);
-	return largest + log(sum);
-}
-
-static const reduction reductions[] = {
-	{ "max", apply_max, of_max, .tolerance = 0 },
-	{ "min", apply_min, of_min, .tolerance = 0 },
-	{ "var", apply_var, of_var, .tolerance = 2e-6 },
-	{ "var, biased", apply_var, of_var, .tolerance = 2e-6, .biased = true },
-	{ "std", apply_std, of_std, .tolerance = 2e-6 },
-	{ "std, biased", apply_std, of_std, .tolerance = 2e-6, .biased = true },
-	{ "norm", apply_norm, of_norm, .tolerance = 2e-6 },
-	{ "norm 1", apply_norm, of_norm, .tolerance = 2e-6, .p = 1 },
-	{ "norm 2", apply_norm, of_norm, .tolerance = 2e-6, .p = 2 },
-	{ "norm 3", apply_norm, of_norm, .tolerance = 2e-6, .p = 3 },
-	{ "norm 1.5", apply_norm, of_norm, .tolerance = 2e-6, .p = 1.5f },
-	{ "norm 0.5", apply_norm, of_norm, .tolerance = 4e-6, .p = 0.5f },
-	{ "norm -2", apply_norm, of_norm, .tolerance = 4e-6, .p = -2 },
-	{ "norm inf", apply_norm, of_norm, .tolerance = 0, .p = INFINITY },
-	{ "norm -inf", apply_norm, of_norm, .tolerance = 0, .p = -INFINITY },
-	{ "logsumexp", apply_logsumexp, of_logsumexp, .tolerance = 2e-6 },
+static const clef__family *const families[] = {
+	&clef__family_max, &clef__family_min,  &clef__family_var,
+	&clef__family_std, &clef__family_norm, &clef__family_logsumexp,
 };
 
-static clef_tensor *apply(clef_tensor **x, const void *opts)
+START_TEST(problems)
 {
-	const reduction *r = opts;
-
-	return r->apply(x[0], r);
-}
-
-/* The result that element i of x belongs to. */
-static int64_t result_of(const clef_shape *x, const clef_reduce_opts *opts, int64_t i)
-{
-	bool reduce[CLEF_MAX_DIMS] = { false };
-	int64_t index = 0, step = 1;
-
-	for (int d = 0; d < x->ndim; d++)
-		reduce[d] = opts->ndim == 0;
-	for (int d = 0; d < opts->ndim; d++)
-		reduce[opts->dim[d] + (opts->dim[d] < 0 ? x->ndim : 0)] = true;
-	for (int d = x->ndim - 1; d >= 0; d--) {
-		if (!reduce[d]) {
-			index += i % x->dim[d] * step;
-			step *= x->dim[d];
-		}
-		i /= x->dim[d];
-	}
-	return index;
-}
-
-static void reference(const ref_array *x, const void *opts, ref_array *y)
-{
-	const reduction *r = opts;
-	int64_t each = y->numel ? x->numel / y->numel : 0;
-	double *v = malloc((size_t)x->numel * sizeof(double) + 1);
-	int64_t *used = calloc((size_t)y->numel + 1, sizeof(int64_t));
-
-	ck_assert(v && used);
-	for (int64_t i = 0; i < x->numel; i++) {
-		int64_t o = result_of(&x->shape, &r->dims, i);
-
-		v[o * each + used[o]++] = x->v[i];
-	}
-	for (int64_t o = 0; o < y->numel; o++)
-		y->v[o] = r->of(v + o * each, each, r);
-	free(v);
-	free(used);
-}
-
-static void run(clef_shape shape, const clef_reduce_opts *dims)
-{
-	for (int i = 0; i < CLEF_COUNT(reductions); i++) {
-		reduction r = reductions[i];
-
-		r.dims = *dims;
-		op_case_run(&(op_case){ .name = r.name,
-					.apply = apply,
-					.reference = reference,
-					.opts = &r,
-					.inputs = 1,
-					.in = { { .shape = shape, .lo = -4, .hi = 4 } },
-					.tolerance = r.tolerance > 0 ? r.tolerance : 1e-30,
-					.gradient_tolerance = 2e-5 });
-	}
-}
-
-START_TEST(some_dims)
-{
-	run(CLEF_SHAPE(2, 3, 4), &(clef_reduce_opts){ .ndim = 2, .dim = { 0, -1 } });
-	if (test_small())
-		return;
-	run(CLEF_SHAPE(33), &(clef_reduce_opts){ 0 });
-	run(CLEF_SHAPE(2, 3, 4), &(clef_reduce_opts){ .ndim = 1, .dim = { 1 }, .keepdim = true });
-	run(CLEF_SHAPE(2, 3, 2, 1, 2, 3, 2, 2), &(clef_reduce_opts){ .ndim = 4, .dim = { 0, 2, -3, 7 } });
-	run(CLEF_SHAPE(2, 2, 2, 2, 2, 2, 2, 3), &(clef_reduce_opts){ .ndim = 4, .dim = { 1, 3, 5, 7 } });
-	run(CLEF_SHAPE(0, 3), &(clef_reduce_opts){ .ndim = 1, .dim = { 1 } });
-}
-END_TEST
-
-START_TEST(odd_sizes)
-{
-	if (test_small())
-		test_skip("large shapes");
-	run(CLEF_SHAPE(257, 33), &(clef_reduce_opts){ .ndim = 1, .dim = { 0 } });
-	run(CLEF_SHAPE(33, 257), &(clef_reduce_opts){ .ndim = 1, .dim = { 1 } });
-}
-END_TEST
-
-/* Long enough for partial results: consecutive values, one result of every other value, scattered dimensions. */
-START_TEST(chunks)
-{
-	if (test_small())
-		test_skip("large shapes");
-	run(CLEF_SHAPE(7001), &(clef_reduce_opts){ 0 });
-	run(CLEF_SHAPE(5000, 2), &(clef_reduce_opts){ .ndim = 1, .dim = { 0 } });
-	run(CLEF_SHAPE(60, 3, 50), &(clef_reduce_opts){ .ndim = 2, .dim = { 0, 2 } });
+	check_family(families[_i]);
 }
 END_TEST
 
@@ -426,12 +208,10 @@ END_TEST
 Suite *reduce_suite(void)
 {
 	Suite *s = suite_create("reduce");
-	TCase *c = tcase_create("cases"), *e = tcase_create("edges");
+	TCase *c = tcase_create("problems"), *e = tcase_create("edges");
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
-	tcase_add_test(c, some_dims);
-	tcase_add_test(c, odd_sizes);
-	tcase_add_test(c, chunks);
+	tcase_add_loop_test(c, problems, 0, CLEF_COUNT(families));
 	suite_add_tcase(s, c);
 	tcase_add_checked_fixture(e, setup, teardown);
 	tcase_add_test(e, extreme_values);

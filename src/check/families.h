@@ -10,6 +10,16 @@
 #define CLEF__FAMILY_MAP(X) \
 	X(prelu) \
 	X(linear) \
+	X(sum) \
+	X(mean) \
+	X(max) \
+	X(min) \
+	X(argmax) \
+	X(argmin) \
+	X(var) \
+	X(std) \
+	X(norm) \
+	X(logsumexp) \
 	X(random) \
 	X(train)
 /* clang-format on */
