@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the largest and smallest values are, and the k largest. */
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "check_case.h"
 #include "check_clef.h"
-#include "op_case.h"
+#include "families.h"
 
 static clef_tape *tape;
 
@@ -85,48 +84,12 @@ START_TEST(positions)
 }
 END_TEST
 
-/* Against a plain loop, along each dimension; long rows are searched in chunks. */
-static void run_positions(clef_shape shape, int dim)
+static const clef__family *const families[] = { &clef__family_argmax, &clef__family_argmin, &clef__family_topk,
+						&clef__family_topk_accuracy };
+
+START_TEST(problems)
 {
-	int64_t n = clef_shape_numel(shape), inner = 1, reduced = shape.dim[dim], outputs = n / reduced;
-	float *v = malloc((size_t)n * sizeof(float));
-	int32_t *got = malloc((size_t)outputs * sizeof(int32_t));
-	clef_reduce_opts opts = { .ndim = 1, .dim = { dim } };
-
-	ck_assert(v && got);
-	for (int i = dim + 1; i < shape.ndim; i++)
-		inner *= shape.dim[i];
-	for (int64_t i = 0; i < n; i++)
-		v[i] = (float)(i * 7919 % 2003 % 501);
-	for (int sign = -1; sign <= 1; sign += 2) {
-		clef_tensor *x = floats(shape, v);
-
-		ck_ok(clef_read(sign > 0 ? clef_argmax(x, &opts) : clef_argmin(x, &opts), got,
-				(size_t)outputs * sizeof(int32_t)));
-		for (int64_t o = 0; o < outputs; o++) {
-			const float *row = v + o / inner * reduced * inner + o % inner;
-			int64_t best = 0;
-
-			for (int64_t r = 1; r < reduced; r++)
-				if ((float)sign * row[r * inner] > (float)sign * row[best * inner])
-					best = r;
-			ck_assert_int_eq(got[o], best);
-		}
-	}
-	free(v);
-	free(got);
-}
-
-START_TEST(positions_of_many)
-{
-	run_positions(CLEF_SHAPE(2, 3, 4), 1);
-	if (test_small())
-		return;
-	run_positions(CLEF_SHAPE(33, 257), 0);
-	run_positions(CLEF_SHAPE(33, 257), 1);
-	run_positions(CLEF_SHAPE(7001), 0);
-	run_positions(CLEF_SHAPE(3, 3001, 2), 1);
-	run_positions(CLEF_SHAPE(1500000), 0);
+	check_family(families[_i]);
 }
 END_TEST
 
@@ -142,57 +105,6 @@ START_TEST(position_errors)
 END_TEST
 
 /* ---- the k largest ---- */
-
-static clef_tensor *apply_topk(clef_tensor **x, const void *opts)
-{
-	return clef_topk(x[0], *(const int *)opts, NULL);
-}
-
-static int descending(const void *a, const void *b)
-{
-	double l = *(const double *)a, r = *(const double *)b;
-
-	return l < r ? 1 : l > r ? -1 : 0;
-}
-
-static void reference_topk(const ref_array *x, const void *opts, ref_array *y)
-{
-	int k = *(const int *)opts;
-	int64_t n = x->shape.dim[x->shape.ndim - 1];
-	double *row = malloc((size_t)n * sizeof(double) + 1);
-
-	ck_assert_ptr_nonnull(row);
-	for (int64_t r = 0; k && r < y->numel / k; r++) {
-		memcpy(row, x->v + r * n, (size_t)n * sizeof(double));
-		qsort(row, (size_t)n, sizeof(double), descending);
-		memcpy(y->v + r * k, row, (size_t)k * sizeof(double));
-	}
-	free(row);
-}
-
-static void run_topk(clef_shape shape, int k)
-{
-	op_case_run(&(op_case){ .name = "topk",
-				.apply = apply_topk,
-				.reference = reference_topk,
-				.opts = &k,
-				.inputs = 1,
-				.in = { { .shape = shape, .lo = -4, .hi = 4 } },
-				.tolerance = 1e-30 });
-}
-
-START_TEST(topk)
-{
-	run_topk(CLEF_SHAPE(3, 5), 2);
-	if (test_small())
-		return;
-	run_topk(CLEF_SHAPE(33, 257), 5);
-	run_topk(CLEF_SHAPE(2, 3, 7), 7);
-	run_topk(CLEF_SHAPE(17), 1);
-	run_topk(CLEF_SHAPE(0, 4), 2);
-	run_topk(CLEF_SHAPE(4, 0), 0);
-}
-END_TEST
 
 START_TEST(topk_edges)
 {
@@ -235,17 +147,16 @@ END_TEST
 Suite *positions_suite(void)
 {
 	Suite *s = suite_create("positions");
-	TCase *c = tcase_create("positions"), *t = tcase_create("topk");
+	TCase *c = tcase_create("positions"), *p = tcase_create("problems");
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, positions);
-	tcase_add_test(c, positions_of_many);
 	tcase_add_test(c, position_errors);
 	tcase_add_test(c, topk_edges);
 	tcase_add_test(c, topk_accuracy);
 	suite_add_tcase(s, c);
-	tcase_add_checked_fixture(t, device_setup, device_teardown);
-	tcase_add_test(t, topk);
-	suite_add_tcase(s, t);
+	tcase_add_checked_fixture(p, device_setup, device_teardown);
+	tcase_add_loop_test(p, problems, 0, CLEF_COUNT(families));
+	suite_add_tcase(s, p);
 	return s;
 }

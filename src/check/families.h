@@ -20,6 +20,9 @@
 	X(std) \
 	X(norm) \
 	X(logsumexp) \
+	X(topk) \
+	X(accuracy) \
+	X(topk_accuracy) \
 	X(random) \
 	X(train)
 /* clang-format on */
