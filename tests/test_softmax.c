@@ -2,83 +2,14 @@
 /* Softmax and its logarithm along any dimension. */
 #include <math.h>
 
+#include "check_case.h"
 #include "check_clef.h"
-#include "op_case.h"
+#include "families.h"
 
-typedef struct softmax_opts {
-	int dim;
-	bool logarithm;
-} softmax_opts;
-
-static clef_tensor *apply(clef_tensor **x, const void *opts)
+START_TEST(problems)
 {
-	const softmax_opts *o = opts;
-
-	return o->logarithm ? clef_log_softmax(x[0], o->dim) : clef_softmax(x[0], o->dim);
-}
-
-static void row_reference(const double *x, int64_t size, int64_t step, bool logarithm, double *y)
-{
-	double largest = x[0], sum = 0;
-
-	for (int64_t r = 1; r < size; r++)
-		largest = fmax(largest, x[r * step]);
-	for (int64_t r = 0; r < size; r++)
-		sum += exp(x[r * step] - largest);
-	for (int64_t r = 0; r < size; r++) {
-		y[r * step] = x[r * step] - largest - log(sum);
-		if (!logarithm)
-			y[r * step] = exp(y[r * step]);
-	}
-}
-
-static void reference(const ref_array *x, const void *opts, ref_array *y)
-{
-	const softmax_opts *o = opts;
-	int dim = o->dim < 0 ? o->dim + x->shape.ndim : o->dim;
-	int64_t step = 1, size = x->shape.ndim ? x->shape.dim[dim] : 1;
-
-	for (int d = dim + 1; d < x->shape.ndim; d++)
-		step *= x->shape.dim[d];
-	for (int64_t i = 0; i < y->numel; i++)
-		if (i / step % size == 0)
-			row_reference(x->v + i, size, step, o->logarithm, y->v + i);
-}
-
-static void run(clef_shape shape, int dim, double range)
-{
-	softmax_opts opts = { dim, false };
-	op_case c = { .name = "softmax",
-		      .apply = apply,
-		      .reference = reference,
-		      .opts = &opts,
-		      .inputs = 1,
-		      .in = { { .shape = shape, .lo = -range, .hi = range } },
-		      .gradient_tolerance = 2e-5 };
-
-	op_case_run(&c);
-	opts.logarithm = true;
-	c.name = "log_softmax";
-	op_case_run(&c);
-}
-
-START_TEST(cases)
-{
-	run(CLEF_SHAPE(3, 5), 1, 4);
-	run(CLEF_SHAPE(2, 3, 2), 1, 4);
-	if (test_small())
-		return;
-	run(CLEF_SHAPE(33, 257), -1, 4);
-	run(CLEF_SHAPE(257, 33), 0, 4);
-	run(CLEF_SHAPE(2, 3, 4, 5), 1, 4);
-	run(CLEF_SHAPE(2, 3, 4, 5), -2, 4);
-	run(CLEF_SHAPE(17), 0, 4);
-	run(CLEF_SHAPE(16), 0, 4);
-	run(CLEF_SHAPE(3, 1), 1, 4);
-	run(CLEF_SHAPE(2, 1000), 1, 40);
-	run(CLEF_SCALAR, 0, 4);
-	run(CLEF_SHAPE(0, 3), 1, 4);
-	run(CLEF_SHAPE(3, 0), 1, 4);
+	check_family(&clef__family_softmax);
+	check_family(&clef__family_log_softmax);
 }
 END_TEST
 
@@ -124,7 +55,7 @@ Suite *softmax_suite(void)
 	TCase *c = tcase_create("softmax");
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
-	tcase_add_test(c, cases);
+	tcase_add_test(c, problems);
 	tcase_add_test(c, edges);
 	suite_add_tcase(s, c);
 	return s;

@@ -21,6 +21,8 @@
 	X(norm) \
 	X(logsumexp) \
 	X(topk) \
+	X(softmax) \
+	X(log_softmax) \
 	X(accuracy) \
 	X(topk_accuracy) \
 	X(random) \
