@@ -1,205 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Losses of an element and its target: every formula, every reduction, weights and margins. */
 #include <math.h>
-#include <stdlib.h>
 
-#include "op_case.h"
+#include "check_case.h"
+#include "families.h"
 #include "tape_case.h"
 
-/* ---- cases: a loss, and its formula for one element ---- */
-
-typedef struct loss {
-	const char *name;
-	clef_tensor *(*apply)(clef_tensor *x, clef_tensor *t, const struct loss *l);
-	double (*of)(double x, double t, const struct loss *l);
-	double x_lo, x_hi, t_lo, t_hi;
-	float p;
-	clef_reduction reduction;
-	clef_tensor *weight, *pos_weight; /* [3], of the values below */
-} loss;
-
-static const float weights[] = { 0.5f, 2, 3 }, pos_weights[] = { 4, 0.25f, 1 };
-
-static clef_tensor *apply_mse(clef_tensor *x, clef_tensor *t, const loss *l)
-{
-	return clef_mse_loss(x, t, l->reduction);
-}
-
-static clef_tensor *apply_l1(clef_tensor *x, clef_tensor *t, const loss *l)
-{
-	return clef_l1_loss(x, t, l->reduction);
-}
-
-static clef_tensor *apply_smooth_l1(clef_tensor *x, clef_tensor *t, const loss *l)
-{
-	return clef_smooth_l1_loss(x, t, l->p, l->reduction);
-}
-
-static clef_tensor *apply_huber(clef_tensor *x, clef_tensor *t, const loss *l)
-{
-	return clef_huber_loss(x, t, l->p, l->reduction);
-}
-
-static clef_tensor *apply_bce(clef_tensor *x, clef_tensor *t, const loss *l)
-{
-	return clef_bce_loss(x, t, &(clef_bce_opts){ .weight = l->weight, .reduction = l->reduction });
-}
-
-static clef_tensor *apply_bce_with_logits(clef_tensor *x, clef_tensor *t, const loss *l)
-{
-	return clef_bce_with_logits_loss(
-		x, t, &(clef_bce_opts){ .weight = l->weight, .pos_weight = l->pos_weight, .reduction = l->reduction });
-}
-
-static clef_tensor *apply_kl_div(clef_tensor *x, clef_tensor *t, const loss *l)
-{
-	return clef_kl_div(x, t, l->p != 0, l->reduction);
-}
-
-static double of_mse(double x, double t, const loss *l)
-{
-	(void)l;
-	return (x - t) * (x - t);
-}
-
-static double of_l1(double x, double t, const loss *l)
-{
-	(void)l;
-	return fabs(x - t);
-}
-
-static double of_smooth_l1(double x, double t, const loss *l)
-{
-	double d = fabs(x - t), beta = (double)l->p;
-
-	return d < beta ? d * d / (2 * beta) : d - beta / 2;
-}
-
-static double of_huber(double x, double t, const loss *l)
-{
-	double d = fabs(x - t), delta = (double)l->p;
-
-	return d <= delta ? d * d / 2 : delta * (d - delta / 2);
-}
-
-static double of_bce(double x, double t, const loss *l)
-{
-	(void)l;
-	return -(t * log(x) + (1 - t) * log(1 - x));
-}
-
-static double of_bce_with_logits(double x, double t, const loss *l)
-{
-	return of_bce(1 / (1 + exp(-x)), t, l);
-}
-
-static double of_kl_div(double x, double t, const loss *l)
-{
-	return l->p != 0 ? exp(t) * (t - x) : t * (log(t) - x);
-}
-
-static const loss losses[] = {
-	{ "mse_loss", apply_mse, of_mse, -3, 3, -3, 3, 0, 0, NULL, NULL },
-	{ "l1_loss", apply_l1, of_l1, -3, 3, -3, 3, 0, 0, NULL, NULL },
-	{ "smooth_l1_loss", apply_smooth_l1, of_smooth_l1, -3, 3, -3, 3, 1.5f, 0, NULL, NULL },
-	{ "smooth_l1_loss, beta 0", apply_smooth_l1, of_smooth_l1, -3, 3, -3, 3, 0, 0, NULL, NULL },
-	{ "huber_loss", apply_huber, of_huber, -3, 3, -3, 3, 1.5f, 0, NULL, NULL },
-	{ "bce_loss", apply_bce, of_bce, 0.05, 0.95, 0, 1, 0, 0, NULL, NULL },
-	{ "bce_with_logits_loss", apply_bce_with_logits, of_bce_with_logits, -6, 6, 0, 1, 0, 0, NULL, NULL },
-	{ "kl_div", apply_kl_div, of_kl_div, -4, 0, 0.05, 1, 0, 0, NULL, NULL },
-	{ "kl_div, log_target", apply_kl_div, of_kl_div, -4, 0, -3, 0, 1, 0, NULL, NULL },
+static const clef__family *const families[] = {
+	&clef__family_mse_loss,   &clef__family_l1_loss,  &clef__family_smooth_l1_loss,
+	&clef__family_huber_loss, &clef__family_bce_loss, &clef__family_bce_with_logits_loss,
+	&clef__family_kl_div,
 };
 
-static clef_tensor *apply(clef_tensor **x, const void *opts)
+START_TEST(problems)
 {
-	const loss *l = opts;
-
-	return l->apply(x[0], x[1], l);
-}
-
-/* Weights are along the last dimension. */
-static double element(const ref_array *x, int64_t i, const loss *l)
-{
-	double t = x[1].v[i], positive = l->of(x->v[i], 1, l), y = l->of(x->v[i], t, l);
-
-	if (l->pos_weight)
-		y += t * positive * ((double)pos_weights[i % 3] - 1);
-	return l->weight ? y * (double)weights[i % 3] : y;
-}
-
-static void reference(const ref_array *x, const void *opts, ref_array *y)
-{
-	const loss *l = opts;
-	double sum = 0;
-
-	for (int64_t i = 0; i < x->numel; i++) {
-		sum += element(x, i, l);
-		if (l->reduction == CLEF_REDUCTION_NONE)
-			y->v[i] = element(x, i, l);
-	}
-	if (l->reduction == CLEF_REDUCTION_MEAN)
-		sum /= (double)x->numel;
-	if (l->reduction == CLEF_REDUCTION_BATCHMEAN)
-		sum /= (double)x->shape.dim[0];
-	if (l->reduction != CLEF_REDUCTION_NONE)
-		y->v[0] = sum;
-}
-
-static void run(const loss *l, clef_shape shape)
-{
-	op_case_run(&(op_case){ .name = l->name,
-				.apply = apply,
-				.reference = reference,
-				.opts = l,
-				.inputs = 2,
-				.in = { { .shape = shape, .lo = l->x_lo, .hi = l->x_hi },
-					{ .shape = shape, .lo = l->t_lo, .hi = l->t_hi } },
-				.gradient_tolerance = 2e-5 });
-}
-
-START_TEST(formulas)
-{
-	for (int i = 0; i < CLEF_COUNT(losses); i++) {
-		loss l = losses[i];
-		bool kl = l.apply == apply_kl_div;
-
-		for (int r = 0; r <= (kl ? CLEF_REDUCTION_BATCHMEAN : CLEF_REDUCTION_NONE); r++) {
-			l.reduction = (clef_reduction)r;
-			run(&l, CLEF_SHAPE(5, 3));
-			if (test_small())
-				continue;
-			run(&l, CLEF_SHAPE(33));
-			run(&l, CLEF_SHAPE(2, 257));
-			run(&l, CLEF_SHAPE(1));
-		}
-	}
-}
-END_TEST
-
-START_TEST(binary_weights)
-{
-	clef_array three = { CLEF_FLOAT32, CLEF_SHAPE(3), (void *)(uintptr_t)weights };
-	clef_tensor *weight = ck_new(clef_tensor_from(test_device, &three)), *pos_weight;
-
-	three.data = (void *)(uintptr_t)pos_weights;
-	pos_weight = ck_new(clef_tensor_from(test_device, &three));
-	/* Asking for a gradient changes nothing: none flows to weights. */
-	ck_ok(clef_requires_grad(weight, true));
-	for (int r = 0; r <= CLEF_REDUCTION_NONE; r++) {
-		loss l = losses[5];
-
-		l.reduction = (clef_reduction)r;
-		l.weight = weight;
-		run(&l, CLEF_SHAPE(5, 3));
-		l = losses[6];
-		l.reduction = (clef_reduction)r;
-		l.pos_weight = pos_weight;
-		run(&l, CLEF_SHAPE(2, 4, 3));
-		l.weight = weight;
-		run(&l, CLEF_SHAPE(5, 3));
-	}
-	clef_tensor_free(weight);
-	clef_tensor_free(pos_weight);
+	check_family(families[_i]);
 }
 END_TEST
 
@@ -258,6 +73,23 @@ START_TEST(edges)
 }
 END_TEST
 
+/* Asking for a gradient changes nothing: none flows to weights. */
+START_TEST(no_gradient_to_weights)
+{
+	const float log2 = 0.693147181f;
+	clef_tensor *x = floats(2, (float[]){ 0, 0 }), *t = floats(2, (float[]){ 1, 0 });
+	clef_tensor *weight = floats(2, (float[]){ 2, 3 });
+	clef_bce_opts opts = { .weight = weight, .pos_weight = weight, .reduction = CLEF_REDUCTION_NONE };
+
+	check_both(clef_bce_with_logits_loss(x, t, &opts), (float[]){ 4 * log2, 3 * log2 }, x, (float[]){ -2, 1.5f });
+	ck_assert_ptr_null(clef_grad(weight));
+	opts.pos_weight = NULL;
+	x = floats(2, (float[]){ 0.5f, 0.5f });
+	check_both(clef_bce_loss(x, t, &opts), (float[]){ 2 * log2, 3 * log2 }, x, (float[]){ -4, 6 });
+	ck_assert_ptr_null(clef_grad(weight));
+}
+END_TEST
+
 START_TEST(empty)
 {
 	clef_tensor *x = floats(0, NULL), *t = floats(0, NULL);
@@ -305,14 +137,14 @@ END_TEST
 Suite *loss_suite(void)
 {
 	Suite *s = suite_create("loss");
-	TCase *c = tcase_create("cases"), *e = tcase_create("edges");
+	TCase *c = tcase_create("problems"), *e = tcase_create("edges");
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
-	tcase_add_test(c, formulas);
-	tcase_add_test(c, binary_weights);
+	tcase_add_loop_test(c, problems, 0, CLEF_COUNT(families));
 	suite_add_tcase(s, c);
 	tcase_add_checked_fixture(e, tape_setup, tape_teardown);
 	tcase_add_test(e, edges);
+	tcase_add_test(e, no_gradient_to_weights);
 	tcase_add_test(e, empty);
 	tcase_add_test(e, errors);
 	suite_add_tcase(s, e);

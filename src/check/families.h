@@ -25,6 +25,13 @@
 	X(log_softmax) \
 	X(accuracy) \
 	X(topk_accuracy) \
+	X(mse_loss) \
+	X(l1_loss) \
+	X(smooth_l1_loss) \
+	X(huber_loss) \
+	X(bce_loss) \
+	X(bce_with_logits_loss) \
+	X(kl_div) \
 	X(random) \
 	X(train)
 /* clang-format on */
