@@ -32,6 +32,10 @@
 	X(bce_loss) \
 	X(bce_with_logits_loss) \
 	X(kl_div) \
+	X(hinge_embedding_loss) \
+	X(margin_ranking_loss) \
+	X(cosine_embedding_loss) \
+	X(cosine_similarity) \
 	X(random) \
 	X(train)
 /* clang-format on */
