@@ -2,139 +2,15 @@
 /* Cross-entropy with all its options, and nll_loss. */
 #include <math.h>
 
-#include "op_case.h"
+#include "check_case.h"
+#include "families.h"
 #include "tape_case.h"
 
-#define CLASSES 5
+static const clef__family *const families[] = { &clef__family_cross_entropy_with, &clef__family_nll_loss };
 
-static const float class_weights[CLASSES] = { 0.5f, 2, 3, 0, 1 };
-
-/* ---- cases ---- */
-
-typedef struct class_case {
-	clef_cross_entropy_opts opts;
-	bool nll;
-} class_case;
-
-static clef_tensor *apply(clef_tensor **x, const void *opts)
+START_TEST(problems)
 {
-	const class_case *c = opts;
-
-	return c->nll ? clef_nll_loss(x[0], x[1], &c->opts) : clef_cross_entropy_with(x[0], x[1], &c->opts);
-}
-
-static double weight_of(const class_case *c, int64_t class)
-{
-	return c->opts.weight ? (double)class_weights[class] : 1;
-}
-
-static double log_softmax(const double *x, int64_t classes, int64_t inner, int64_t class)
-{
-	double sum = 0;
-
-	for (int64_t k = 0; k < classes; k++)
-		sum += exp(x[k * inner]);
-	return x[class * inner] - log(sum);
-}
-
-/* PyTorch's definitions, term by term: hard and soft targets, each with its smoothing, and the mean's divisor. */
-static void reference(const ref_array *x, const void *opts, ref_array *y)
-{
-	const class_case *c = opts;
-	bool labels = x[1].numel < x[0].numel;
-	int64_t classes = x->shape.dim[x->shape.ndim > 1], rows = x->numel / classes, inner = 1;
-	int32_t ignore = c->opts.has_ignore_index ? c->opts.ignore_index : -100;
-	double e = (double)c->opts.label_smoothing, total = 0, divisor = 0;
-
-	for (int d = 2; d < x->shape.ndim; d++)
-		inner *= x->shape.dim[d];
-	for (int64_t row = 0; row < rows; row++) {
-		int64_t first = row / inner * classes * inner + row % inner;
-		int64_t label = labels ? (int64_t)x[1].v[row] : -1;
-		double hard = 0, smooth = 0, loss;
-
-		for (int64_t k = 0; k < classes; k++) {
-			double p = labels ? (k == label ? 1 : 0) : x[1].v[first + k * inner];
-			double log_p = c->nll ? x->v[first + k * inner] : log_softmax(x->v + first, classes, inner, k);
-
-			hard -= p * weight_of(c, k) * log_p;
-			smooth -= weight_of(c, k) * log_p / (double)classes;
-		}
-		loss = labels && label == ignore ? 0 : (1 - e) * hard + e * smooth;
-		divisor += !labels ? 1 : label == ignore ? 0 : weight_of(c, label);
-		total += loss;
-		if (c->opts.reduction == CLEF_REDUCTION_NONE)
-			y->v[row] = loss;
-	}
-	if (c->opts.reduction != CLEF_REDUCTION_NONE)
-		y->v[0] = c->opts.reduction == CLEF_REDUCTION_MEAN ? total / divisor : total;
-}
-
-static void run(const class_case *c, clef_shape logits, clef_shape target, bool labels)
-{
-	op_case_run(&(op_case){ .name = c->nll   ? "nll_loss"
-					: labels ? "cross_entropy"
-						 : "cross_entropy, probabilities",
-				.apply = apply,
-				.reference = reference,
-				.opts = c,
-				.inputs = 2,
-				.in = { { .shape = logits, .lo = -4, .hi = 4 },
-					{ .shape = target, .lo = 0, .hi = labels ? CLASSES : 1, .label = labels } },
-				.tolerance = 4e-6,
-				.gradient_tolerance = 2e-5 });
-}
-
-static void run_all(const class_case *c)
-{
-	run(c, CLEF_SHAPE(4, CLASSES), CLEF_SHAPE(4), true);
-	if (!c->nll)
-		run(c, CLEF_SHAPE(4, CLASSES), CLEF_SHAPE(4, CLASSES), false);
-	if (test_small())
-		return;
-	run(c, CLEF_SHAPE(33, CLASSES, 3, 2), CLEF_SHAPE(33, 3, 2), true);
-	run(c, CLEF_SHAPE(CLASSES), CLEF_SCALAR, true);
-	if (!c->nll)
-		run(c, CLEF_SHAPE(3, CLASSES, 7), CLEF_SHAPE(3, CLASSES, 7), false);
-}
-
-START_TEST(options)
-{
-	clef_array array = { CLEF_FLOAT32, CLEF_SHAPE(CLASSES), (void *)(uintptr_t)class_weights };
-	clef_tensor *weight = ck_new(clef_tensor_from(test_device, &array));
-
-	/* Asking for a gradient changes nothing: none flows to weights. */
-	ck_ok(clef_requires_grad(weight, true));
-	for (int r = 0; r <= CLEF_REDUCTION_NONE; r++)
-		for (int weighted = 0; weighted < 2; weighted++)
-			for (int smooth = 0; smooth < 2; smooth++) {
-				class_case c = { .opts = { .weight = weighted ? weight : NULL,
-							   .label_smoothing = smooth ? 0.25f : 0,
-							   .reduction = (clef_reduction)r } };
-
-				run_all(&c);
-				c.opts.has_ignore_index = true;
-				c.opts.ignore_index = 1;
-				run(&c, CLEF_SHAPE(7, CLASSES), CLEF_SHAPE(7), true);
-				if (!smooth) {
-					c.nll = true;
-					run_all(&c);
-				}
-			}
-	clef_tensor_free(weight);
-}
-END_TEST
-
-START_TEST(sizes)
-{
-	class_case c = { .opts = { .label_smoothing = 0.1f } };
-
-	if (test_small())
-		test_skip("large shapes");
-	run(&c, CLEF_SHAPE(257, 33), CLEF_SHAPE(257), true);
-	run(&c, CLEF_SHAPE(33, 257), CLEF_SHAPE(33, 257), false);
-	c.opts.label_smoothing = 1;
-	run(&c, CLEF_SHAPE(3000, CLASSES), CLEF_SHAPE(3000), true);
+	check_family(families[_i]);
 }
 END_TEST
 
@@ -202,6 +78,25 @@ START_TEST(edges)
 }
 END_TEST
 
+/* Asking for a gradient changes nothing: none flows to weights. */
+START_TEST(no_gradient_to_weights)
+{
+	clef_tensor *x = tape_floats(CLEF_SHAPE(1, 2), (float[]){ 0, 0 }),
+		    *labels = tape_ints(CLEF_SHAPE(1), (int32_t[]){ 1 });
+	clef_cross_entropy_opts opts = { .weight = tape_floats(CLEF_SHAPE(2), (float[]){ 2, 3 }),
+					 .reduction = CLEF_REDUCTION_SUM };
+
+	check_both(clef_cross_entropy_with(x, labels, &opts), (float[]){ 3 * 0.693147181f }, x,
+		   (float[]){ 1.5f, -1.5f });
+	ck_assert_ptr_null(clef_grad(opts.weight));
+	check_both(clef_cross_entropy_with(x, tape_floats(CLEF_SHAPE(1, 2), (float[]){ 0, 1 }), &opts),
+		   (float[]){ 3 * 0.693147181f }, x, (float[]){ 1.5f, -1.5f });
+	ck_assert_ptr_null(clef_grad(opts.weight));
+	check_both(clef_nll_loss(x, labels, &opts), (float[]){ 0 }, x, (float[]){ 0, -3 });
+	ck_assert_ptr_null(clef_grad(opts.weight));
+}
+END_TEST
+
 START_TEST(errors)
 {
 	clef_tensor *x = tape_floats(CLEF_SHAPE(2, 3), (float[6]){ 0 }),
@@ -233,15 +128,15 @@ END_TEST
 Suite *class_loss_suite(void)
 {
 	Suite *s = suite_create("class_loss");
-	TCase *c = tcase_create("cases"), *e = tcase_create("edges");
+	TCase *c = tcase_create("problems"), *e = tcase_create("edges");
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
-	tcase_add_test(c, options);
-	tcase_add_test(c, sizes);
+	tcase_add_loop_test(c, problems, 0, CLEF_COUNT(families));
 	suite_add_tcase(s, c);
 	tcase_add_checked_fixture(e, tape_setup, tape_teardown);
 	tcase_add_test(e, defaults);
 	tcase_add_test(e, edges);
+	tcase_add_test(e, no_gradient_to_weights);
 	tcase_add_test(e, errors);
 	suite_add_tcase(s, e);
 	return s;

@@ -25,6 +25,9 @@
 	X(log_softmax) \
 	X(accuracy) \
 	X(topk_accuracy) \
+	X(cross_entropy) \
+	X(cross_entropy_with) \
+	X(nll_loss) \
 	X(mse_loss) \
 	X(l1_loss) \
 	X(smooth_l1_loss) \
