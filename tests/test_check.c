@@ -24,6 +24,9 @@ START_TEST(normalized)
 	same("softplus threshold20 beta0.5 x7", "softplus x7 beta0.5");
 	same("clamp x3 min-0.25 max1e3", "clamp x3 min-0.25 max1000");
 	same("random n5 draw=uniform", "random draw=uniform n5");
+	same("norm p=inf dims-1,0 x2x3", "norm x2x3 dims-1,0 p=inf");
+	same("norm x3 p-inf", "norm x3 p=-inf");
+	same("bce_loss x3 weight=scalar reduction=mean", "bce_loss x3 weight=scalar");
 }
 END_TEST
 
@@ -52,6 +55,12 @@ START_TEST(refusals)
 	refused("leaky_relu x3 negative_slope=nan", "a number is expected");
 	refused("leaky_relu x3 negative_slope1e99", "the number is too large");
 	refused("linear x3 out1e9", "1 to 1000000 are allowed");
+	refused("norm x3 p1e999", "the number is too large");
+	refused("norm x3 pinf", "\"pinf\" means nothing to norm");
+	refused("sum x3 dims8", "-8 to 7 are allowed");
+	refused("sum x3 dims0,4294967296", "-8 to 7 are allowed");
+	refused("sum x3 dims0,", "whole numbers are expected, 8 at most");
+	refused("kl_div x3 reduction=most", "there are mean, sum, none, batchmean");
 	refused("linear x3 out2.5", "a whole number is expected");
 	refused("random draw=normall", "there are uniform, normal,");
 	refused("random", "random needs draw, as in draw=uniform");
