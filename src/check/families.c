@@ -14,3 +14,15 @@ const clef__family *const clef__families[] = {
 };
 
 const int clef__family_count = CLEF_COUNT(clef__families);
+
+int clef_check_count(void)
+{
+	return clef__family_count;
+}
+
+clef_check_family clef_check_get(int i)
+{
+	const clef__family *f = i >= 0 && i < clef__family_count ? clef__families[i] : NULL;
+
+	return f ? (clef_check_family){ f->name, f->problems, f->count, f->quick } : (clef_check_family){ 0 };
+}

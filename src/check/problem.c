@@ -390,18 +390,6 @@ clef_status clef__problem_parse(const char *text, clef__problem *p)
 
 /* ---- in public ---- */
 
-int clef_check_count(void)
-{
-	return clef__family_count;
-}
-
-clef_check_family clef_check_get(int i)
-{
-	const clef__family *f = i >= 0 && i < clef__family_count ? clef__families[i] : NULL;
-
-	return f ? (clef_check_family){ f->name, f->problems, f->count, f->quick } : (clef_check_family){ 0 };
-}
-
 static size_t describe(const clef__term *t, char *text, size_t size)
 {
 	static const char *const values[] = { "N", "X", "X", "", "SHAPE", "N,N", "=" };
