@@ -12,7 +12,9 @@
 #include "problem.h"
 
 static const clef__term common[] = {
-	{ .name = "whole", .kind = CLEF__TERM_FLAG, .about = "data are whole numbers, and the result must be exact" },
+	{ .name = "whole",
+	  .kind = CLEF__TERM_FLAG,
+	  .about = "data are whole numbers, and results must be exact where they can" },
 	{ NULL },
 };
 
