@@ -190,37 +190,177 @@ wrong_choice() {
 	run 1 doctor --device othername && says problem '--device: no device "othername"' "clef devices"
 }
 
-# lies PARAM: drivers that say no to a question of clGetDeviceInfo().
+# lies NAME=VALUE ...: from here on drivers say or do other things than they should: LIE is what they do wrong, and
+# LIE_VENDOR, LIE_DRIVER, LIE_PLATFORM are names.
 lies() {
 	cat >lie.c <<'END'
 #define _GNU_SOURCE
 #include <CL/cl.h>
 #include <dlfcn.h>
-cl_int clGetDeviceInfo(cl_device_id id, cl_device_info param, size_t size, void *value, size_t *size_ret)
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int lie(const char *what)
+{
+	return getenv("LIE") && !strcmp(getenv("LIE"), what);
+}
+
+static void say(const char *variable, size_t size, void *value)
+{
+	if (getenv(variable) && value)
+		snprintf(value, size, "%s", getenv(variable));
+}
+
+cl_int clGetDeviceInfo(cl_device_id id, cl_device_info param, size_t size, void *value, size_t *needed)
 {
 	cl_int (*real)(cl_device_id, cl_device_info, size_t, void *, size_t *) = dlsym(RTLD_NEXT, "clGetDeviceInfo");
-	cl_int code = real(id, param, size, value, size_ret);
-	if (param == LIE && value)
+	cl_int code = real(id, param, size, value, needed);
+
+	if (value && ((param == CL_DEVICE_COMPILER_AVAILABLE && lie("no compiler")) ||
+		      (param == CL_DEVICE_AVAILABLE && lie("not available"))))
 		*(cl_bool *)value = CL_FALSE;
+	if (param == CL_DEVICE_TYPE && lie("silent"))
+		return CL_INVALID_DEVICE;
+	if (param == CL_DEVICE_TYPE && getenv("LIE_VENDOR"))
+		*(cl_device_type *)value = CL_DEVICE_TYPE_GPU;
+	if (param == CL_DEVICE_VENDOR)
+		say("LIE_VENDOR", size, value);
+	if (param == CL_DRIVER_VERSION)
+		say("LIE_DRIVER", size, value);
 	return code;
 }
+
+cl_int clGetPlatformInfo(cl_platform_id id, cl_platform_info param, size_t size, void *value, size_t *needed)
+{
+	cl_int (*real)(cl_platform_id, cl_platform_info, size_t, void *, size_t *) = dlsym(RTLD_NEXT, "clGetPlatformInfo");
+	cl_int code = real(id, param, size, value, needed);
+
+	if (param == CL_PLATFORM_NAME)
+		say("LIE_PLATFORM", size, value);
+	return code;
+}
+
+cl_int clGetDeviceIDs(cl_platform_id id, cl_device_type type, cl_uint max, cl_device_id *ids, cl_uint *count)
+{
+	cl_int (*real)(cl_platform_id, cl_device_type, cl_uint, cl_device_id *, cl_uint *) = dlsym(RTLD_NEXT, "clGetDeviceIDs");
+
+	if (lie("no devices"))
+		return CL_DEVICE_NOT_FOUND;
+	return lie("bad platform") ? CL_OUT_OF_RESOURCES : real(id, type, max, ids, count);
+}
+
+cl_int clEnqueueReadBuffer(cl_command_queue q, cl_mem m, cl_bool wait, size_t offset, size_t size, void *data, cl_uint n,
+			   const cl_event *events, cl_event *event)
+{
+	cl_int (*real)(cl_command_queue, cl_mem, cl_bool, size_t, size_t, void *, cl_uint, const cl_event *, cl_event *) =
+		dlsym(RTLD_NEXT, "clEnqueueReadBuffer");
+	cl_int code = real(q, m, CL_TRUE, offset, size, data, n, events, event);
+
+	if (lie("wrong result"))
+		*(float *)data = 7;
+	return code;
+}
+
+cl_int clEnqueueNDRangeKernel(cl_command_queue q, cl_kernel k, cl_uint dim, const size_t *offset, const size_t *global,
+			      const size_t *local, cl_uint n, const cl_event *events, cl_event *event)
+{
+	cl_int (*real)(cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint,
+		       const cl_event *, cl_event *) = dlsym(RTLD_NEXT, "clEnqueueNDRangeKernel");
+
+	if (lie("crash"))
+		raise(SIGSEGV);
+	while (lie("hang"))
+		pause();
+	return real(q, k, dim, offset, global, local, n, events, event);
+}
 END
-	cc -shared -fPIC -DCL_TARGET_OPENCL_VERSION=120 "-DLIE=$1" -o liblie.so lie.c -ldl &&
-		export OCL_ICD_VENDORS="$working" LD_PRELOAD="$work/liblie.so" && run 1 doctor --device 0
+	[ -f liblie.so ] || cc -shared -fPIC -DCL_TARGET_OPENCL_VERSION=120 -o liblie.so lie.c -ldl || return 1
+	# What is remembered of an invented device must not stay in the cache.
+	export OCL_ICD_VENDORS="$working" LD_PRELOAD="$work/liblie.so" CLEF_CACHE="$work/lies" CLEF_GEMM=plain
+	# shellcheck disable=SC2163 # words NAME=VALUE
+	export "$@"
 }
 
 no_compiler() {
-	lies CL_DEVICE_COMPILER_AVAILABLE && says warning "has no compiler for OpenCL C" "install the whole driver" &&
-		says problem "--device: device" && has out "its driver has no compiler for OpenCL C"
+	lies LIE="no compiler" && run 1 doctor --device 0 &&
+		says warning "has no compiler for OpenCL C" "install the whole driver" && says problem "--device: device" &&
+		has out "its driver has no compiler for OpenCL C"
 }
 
 not_available() {
-	lies CL_DEVICE_AVAILABLE && says warning "says that it is not available" && says problem "not available"
+	lies LIE="not available" && run 1 doctor --device 0 && says warning "says that it is not available" &&
+		says problem "not available"
+}
+
+silent() {
+	lies LIE=silent && run 1 doctor && says warning "devices do not answer questions, and are left out"
+}
+
+empty_platform() {
+	lies LIE="no devices" LIE_PLATFORM=rusticl && run 1 doctor && says warning "platform rusticl" "export RUSTICL_ENABLE=" ||
+		return 1
+	for platform in Clover "AMD Accelerated" "NVIDIA CUDA" "Intel(R) OpenCL" "Portable Computing" "Other"; do
+		LIE_PLATFORM=$platform run 1 doctor && says warning "platform $platform" "->" || return 1
+	done
+}
+
+bad_platform() {
+	lies LIE="bad platform" && run 1 doctor && says problem "does not list its devices: OUT_OF_RESOURCES"
+}
+
+# The driver is that of the environment all the time. Without kernels to compile the first one fails soon.
+known() {
+	mkdir -p kernels
+	lies CLEF_KERNELS=kernels POCL_WORK_GROUP_SPECIALIZATION=1 LIE_PLATFORM="Portable Computing Language"
+	run 1 doctor && says warning "PoCL compiles a kernel anew" "export POCL_WORK_GROUP_SPECIALIZATION=0" || return 1
+	lies POCL_WORK_GROUP_SPECIALIZATION=0 POCL_MAX_WORK_GROUP_SIZE=64 POCL_EXTRA_BUILD_FLAGS=-g POCL_MEMORY_LIMIT=2
+	run 1 doctor && ! grep -q 'compiles a kernel anew' out && says warning "POCL_MAX_WORK_GROUP_SIZE=64" "unset" &&
+		says warning "POCL_EXTRA_BUILD_FLAGS=-g" "unset" && says warning "POCL_MEMORY_LIMIT=2" "unset" || return 1
+	# One that is not used is no reason to do something.
+	lies LIE_PLATFORM=Clover POCL_DEVICES="basic pthread"
+	run 1 doctor && says warning "Clover aborts" "CLEF_DEVICE=rusticl" &&
+		says skipped "device 1, which is not used: Clover aborts" || return 1
+	lies LIE_PLATFORM=Oclgrind
+	run 1 doctor && says warning "Oclgrind is a simulator" "CLEF_GEMM=plain" || return 1
+	lies LIE_PLATFORM=rusticl LIE_DRIVER=22.3.6
+	run 1 doctor && says warning "Mesa 22.3 has the first Rusticl" "newer" || return 1
+	lies LIE_DRIVER=23.0.1
+	run 1 doctor && ! grep -q 'first Rusticl' out && says ok "none is known of these" || return 1
+	lies LIE_VENDOR=Apple
+	run 1 doctor && says warning "wrong on Apple's M1" "CLEF_GEMM=plain" || return 1
+	lies LIE_VENDOR="Intel(R) Corporation"
+	gpu 0000:00:02.0 0x030000 0x8086 i915
+	gpu 0000:01:00.0 0x030000 0x1002 amdgpu
+	run 1 doctor && says warning "wrong on some Intel GPUs" "CLEF_GEMM=plain" && says ok "the first GPU" &&
+		says ok "Intel GPU [8086:1234] at 0000:00:02.0, kernel driver i915: OpenCL has a device of its maker" &&
+		says warning "AMD GPU" "export RUSTICL_ENABLE=radeonsi"
+}
+
+first_kernel() {
+	lies LIE="wrong result"
+	run 1 doctor && says problem "a first kernel failed: the device computed 1.5 + 2 * 0 = 7" "try another device" || return 1
+	lies LIE=crash
+	run 1 doctor && says problem "the driver crashes (Segmentation fault)" "try another device" || return 1
+	lies LIE=hang
+	run 1 doctor --timeout 1 && says problem "gives no answer within 6 s" "--timeout 120" || return 1
+	mkdir -p kernels
+	lies LIE='' CLEF_KERNELS=kernels
+	run 1 doctor && says warning "CLEF_KERNELS=kernels: kernels come from this folder" "unset CLEF_KERNELS" &&
+		says problem "a first kernel failed: " && has out "has no device that it can use"
 }
 
 try "CLEF_DEVICE that is not there" in_subshell wrong_choice
 try "a driver without a compiler" in_subshell no_compiler
 try "a device that is not available" in_subshell not_available
+try "a device that does not answer" in_subshell silent
+try "platforms without devices" in_subshell empty_platform
+try "a platform that fails" in_subshell bad_platform
+try "drivers with known problems" in_subshell known
+rm -rf "$root/sys/bus"
+try "a first kernel that fails" in_subshell first_kernel
 
 # ---- hardware ----
 
@@ -255,6 +395,21 @@ nvidia() {
 		says problem "kernel driver nvidia" "echo libnvidia-opencl.so.1 >/etc/OpenCL/vendors/nvidia.icd"
 }
 
+# The library of one version, and the kernel of another.
+nvidia_versions() {
+	mkdir -p "$root/proc/driver/nvidia"
+	echo "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023" \
+		>"$root/proc/driver/nvidia/version"
+	driver nvidia 'void *clGetExtensionFunctionAddress(const char *name) { return (void *)(name - name); }'
+	cp libnvidia.so libnvidia-opencl.so.535.129.03 && export OCL_ICD_VENDORS="$work/icd-nvidia" || return 1
+	echo "$work/libnvidia-opencl.so.535.129.03" >icd-nvidia/nvidia.icd
+	run 1 doctor && says ok "NVIDIA's driver in the kernel is of version 535.129.03" &&
+		says warning "loads, but shows no platform" || return 1
+	mv libnvidia-opencl.so.535.129.03 libnvidia-opencl.so.550.54.14
+	echo "$work/libnvidia-opencl.so.550.54.14" >icd-nvidia/nvidia.icd
+	run 1 doctor && says problem "library is of version 550.54.14, and the kernel's driver of version 535.129.03" "restart"
+}
+
 board() {
 	mkdir -p "$root/sys/class/drm/renderD128/device"
 	printf 'DRIVER=panfrost\nOF_NAME=gpu\n' >"$root/sys/class/drm/renderD128/device/uevent"
@@ -265,6 +420,8 @@ try "GPUs without a driver" in_subshell hardware
 rm -rf "$root/sys/bus" "$root/dev/dri"
 try "an NVIDIA GPU in a container" in_subshell nvidia
 rm -rf "$root/sys/bus" "$root/.dockerenv" "$root/dev/nvidiactl"
+try "versions of NVIDIA's driver" in_subshell nvidia_versions
+rm -rf "$root/proc"
 try "a GPU that is no PCI device" in_subshell board
 rm -rf "$root/sys/class"
 

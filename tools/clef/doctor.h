@@ -92,6 +92,10 @@ doctor_check doctor_cache;                                 /* doctor_cache.c */
 /* What to do about a platform that has no devices: doctor_drivers.c. */
 const char *doctor_empty_platform(const clef_platform_info *p);
 
+/* How bad it is that a GPU cannot be used: a problem where clef runs on a CPU for want of it, and nobody asked for
+ * that. */
+doctor_mark doctor_weight(const doctor *d);
+
 /* Is a device of the platform there? In any case of letters. */
 bool doctor_has_platform(const doctor *d, const char *name);
 

@@ -87,7 +87,8 @@ static int watch(pid_t pid, int result, int print, double limit, bytes *data, by
 	pid_t ended = 0;
 
 	while (!ended) {
-		poll(fds, 2, SLICE);
+		/* Once both pipes are at their end the child is about to be gone. */
+		poll(fds, 2, fds[0].fd < 0 && fds[1].fd < 0 ? 1 : SLICE);
 		if (fds[0].fd >= 0 && !drain(result, data))
 			fds[0].fd = -1;
 		if (fds[1].fd >= 0 && !drain(print, printed))

@@ -74,6 +74,19 @@ static void report_platform(doctor *d, const clef_platform_info *p)
 		doctor_advise(d, mark, doctor_empty_platform(p), "platform %s (%s) has no device", p->name, p->version);
 }
 
+/* clef leaves out a device whose driver does not even say of what kind it is. */
+static void report_silent(doctor *d, int platform)
+{
+	int silent = d->platforms[platform].devices;
+
+	for (int i = 0; i < d->device_count; i++)
+		silent -= d->devices[i].platform == platform;
+	if (silent > 0)
+		doctor_advise(d, DOCTOR_WARNING, "install its driver again, or another version of it",
+			      "platform %s: %d of its %d devices do not answer questions, and are left out",
+			      d->platforms[platform].name, silent, d->platforms[platform].devices);
+}
+
 static void report_device(doctor *d, int i)
 {
 	const clef_device_info *dev = &d->devices[i];
@@ -114,8 +127,10 @@ void doctor_devices(doctor *d)
 			      "any CPU: apt-get install pocl-opencl-icd\n"
 			      "GPUs: see \"Hardware\" below",
 			      "there is no OpenCL platform");
-	for (int i = 0; i < d->platform_count; i++)
+	for (int i = 0; i < d->platform_count; i++) {
 		report_platform(d, &d->platforms[i]);
+		report_silent(d, i);
+	}
 	for (int i = 0; i < d->device_count; i++)
 		report_device(d, i);
 	free(r.data);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GPUs and accelerators that are in the machine, by the kernel's word, and whether OpenCL shows a device of their
- * maker. A maker is a row of a table: its PCI number, words in the names of its devices, and what to install.
+ * maker. A maker is a row of a table: its PCI number, words in the vendor's name, and what to install.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -15,7 +15,7 @@
 typedef struct maker {
 	unsigned id;
 	const char *name;
-	const char *words[3];  /* in the names and vendors of its OpenCL devices */
+	const char *words[2];  /* in the vendor of its OpenCL devices */
 	const char *kernel[2]; /* drivers of the kernel that OpenCL works with */
 	const char *no_kernel; /* what to do where another driver has the device, or none */
 	const char *packages;
@@ -25,7 +25,7 @@ typedef struct maker {
 static const maker makers[] = {
 	{ 0x10de,
 	  "NVIDIA",
-	  { "nvidia" },
+	  { "nvidia", "nouveau" },
 	  { "nvidia" },
 	  "Debian (non-free): apt-get install nvidia-driver nvidia-opencl-icd; Ubuntu: ubuntu-drivers install; then "
 	  "restart",
@@ -34,7 +34,7 @@ static const maker makers[] = {
 	  "nouveau" },
 	{ 0x1002,
 	  "AMD",
-	  { "amd", "advanced micro", "radeon" },
+	  { "amd", "advanced micro" },
 	  { "amdgpu", "radeon" },
 	  "apt-get install firmware-amd-graphics (Debian, non-free-firmware); modprobe amdgpu; dmesg | grep amdgpu",
 	  "ROCm: apt-get install rocm-opencl-icd (AMD's own packages: rocm-opencl-runtime)\n"
@@ -57,7 +57,6 @@ static const char *const soc_drivers[][2] = {
 
 typedef struct gpu {
 	const maker *maker;
-	char place[64];  /* "0000:01:00.0" */
 	char text[96];   /* "NVIDIA GPU [10de:2684] at 0000:01:00.0" */
 	char driver[32]; /* of the kernel, or "" */
 } gpu;
@@ -74,8 +73,7 @@ static bool is_served(const doctor *d, const maker *m)
 {
 	for (int i = 0; i < d->device_count; i++)
 		for (int w = 0; w < CLEF_COUNT(m->words) && d->devices[i].kind != CLEF_DEVICE_CPU; w++)
-			if (m->words[w] && (doctor_contains(d->devices[i].vendor, m->words[w]) ||
-					    doctor_contains(d->devices[i].name, m->words[w])))
+			if (m->words[w] && doctor_contains(d->devices[i].vendor, m->words[w]))
 				return true;
 	return false;
 }
@@ -149,8 +147,7 @@ static const char *advise(const doctor *d, const gpu *g, char *text, size_t size
 	return g->maker->packages;
 }
 
-/* It is a problem where clef would run on a CPU for want of it, and nobody asked for that. */
-static doctor_mark weight(const doctor *d)
+doctor_mark doctor_weight(const doctor *d)
 {
 	const char *named = getenv("CLEF_DEVICE");
 	bool better = d->chosen >= 0 && d->devices[d->chosen].kind != CLEF_DEVICE_CPU;
@@ -172,7 +169,7 @@ static void report(doctor *d, const gpu *g)
 			      *g->driver ? g->driver : "unknown");
 	} else {
 		d->unserved++;
-		doctor_advise(d, weight(d), advise(d, g, text, sizeof(text)),
+		doctor_advise(d, doctor_weight(d), advise(d, g, text, sizeof(text)),
 			      "%s, kernel driver %s: OpenCL has no device for it", g->text,
 			      *g->driver ? g->driver : "none");
 	}
@@ -218,7 +215,6 @@ static bool read_pci(const doctor *d, const char *name, gpu *g)
 	for (int i = 0; i < CLEF_COUNT(makers); i++)
 		if (makers[i].id == vendor)
 			g->maker = &makers[i];
-	snprintf(g->place, sizeof(g->place), "%.63s", name);
 	link_name(d, folder, "driver", g->driver, sizeof(g->driver));
 	snprintf(g->text, sizeof(g->text), "%s%s [%04x:%04x] at %.40s", g->maker ? g->maker->name : "display",
 		 !g->maker       ? ""
@@ -262,12 +258,42 @@ static bool report_soc(doctor *d, const char *node)
 			d->unserved++;
 			snprintf(text, sizeof(text), "apt-get install mesa-opencl-icd; export RUSTICL_ENABLE=%s",
 				 soc_drivers[i][1]);
-			doctor_advise(d, weight(d), text, "GPU at %s, kernel driver %s: OpenCL has no device for it",
-				      node, driver);
+			doctor_advise(d, doctor_weight(d), text,
+				      "GPU at %s, kernel driver %s: OpenCL has no device for it", node, driver);
 			return true;
 		}
 	doctor_report(d, DOCTOR_SKIPPED, "GPU at %s, kernel driver %s: no OpenCL driver is known for it", node, driver);
 	return true;
+}
+
+/* NVIDIA's library works with a kernel driver of its own version alone, which an update without a restart breaks. The
+ * version is the end of the library's name. */
+static void compare_nvidia(doctor *d)
+{
+	char path[DOCTOR_PATH], text[512], version[32];
+	const char *mark = "Kernel Module", *word, *end;
+
+	if (!doctor_read(doctor_path(d, "/proc/driver/nvidia/version", path), text, sizeof(text)) ||
+	    !(word = strstr(text, mark)))
+		return;
+	/* "Kernel Module  535.129.03", or "Kernel Module for x86_64  565.57.01" */
+	word += strlen(mark);
+	while (*word && (!strchr("0123456789", *word) || word[-1] != ' '))
+		word++;
+	snprintf(version, sizeof(version), "%.*s", (int)strcspn(word, " \n"), word);
+	for (int i = 0; i < d->icd_count; i++) {
+		end = strstr(d->icds[i].resolved, "libnvidia-opencl.so.");
+		if (!end || !strcmp(end + 20, version) || !strchr(end + 20, '.'))
+			continue;
+		doctor_advise(
+			d, DOCTOR_PROBLEM,
+			"restart, so that the kernel loads the driver of the library's version; in a container, start "
+			"it again",
+			"NVIDIA's OpenCL library is of version %s, and the kernel's driver of version %s", end + 20,
+			version);
+		return;
+	}
+	doctor_report(d, DOCTOR_OK, "NVIDIA's driver in the kernel is of version %s", version);
 }
 
 void doctor_hardware(doctor *d)
@@ -291,6 +317,7 @@ void doctor_hardware(doctor *d)
 		report(d, &(gpu){ .maker = &makers[0], .text = "NVIDIA GPU at /dev/nvidiactl", .driver = "nvidia" });
 		seen++;
 	}
+	compare_nvidia(d);
 	entries = NULL;
 	count = list(d, "/sys/class/drm", &entries);
 	for (int i = 0; i < count; i++) {

@@ -111,10 +111,8 @@ static void report_refused(doctor *d, const char *path, int reason)
 			 : g      ? g->gr_name
 				  : "without a name");
 	}
-	/* A second GPU may be closed to all on purpose. */
-	doctor_advise(d,
-		      d->chosen >= 0 && d->devices[d->chosen].kind != CLEF_DEVICE_CPU ? DOCTOR_WARNING : DOCTOR_PROBLEM,
-		      text, "%s%s: %s may not read and write it: %s", path, owner, user, strerror(reason));
+	doctor_advise(d, doctor_weight(d), text, "%s%s: %s may not read and write it: %s", path, owner, user,
+		      strerror(reason));
 }
 
 static void check_node(doctor *d, const char *path)
