@@ -97,6 +97,15 @@ no_folder() {
 		says problem "$work/nowhere/etc/OpenCL/vendors: No such file" "pocl-opencl-icd"
 }
 
+# The variable may name a single file, or a library.
+named() {
+	cp "$working" one.icd 2>/dev/null || cp "$(find "$working" -name '*.icd' | head -n 1)" one.icd || return 1
+	OCL_ICD_VENDORS=$work/one.icd run 0 doctor && says ok "$work/one.icd: " || return 1
+	OCL_ICD_VENDORS=$work/nowhere run 1 doctor &&
+		says problem "$work/nowhere, from the environment, is neither a folder" "unset OCL_ICD_VENDORS" || return 1
+	OCL_ICD_VENDORS=$work/nowhere.icd run 1 doctor && says problem "nowhere.icd cannot be read: No such file" "remove its name"
+}
+
 # The system's folder is not read in the place of the replaced one.
 files() {
 	unset OCL_ICD_VENDORS
@@ -173,6 +182,7 @@ unknown_to_loader() {
 
 try "no driver" no_icd
 try "no folder of drivers" no_folder
+try "a file or a library in the place of the folder" named
 try "files that name no driver" in_subshell files
 try "a library of another class" in_subshell other_class
 try "a driver that crashes when it is loaded" in_subshell crashes
@@ -435,7 +445,7 @@ as_other() {
 }
 
 permissions() {
-	chmod 755 "$work" && cp "$clef" "$work/clef" && chmod 755 "$work/clef" && mkdir -p "$root/dev/dri" home &&
+	cp "$clef" "$work/clef" && chmod 755 "$work/clef" && mkdir -p "$root/dev/dri" home &&
 		chown 65534 home || return 1
 	node=$root/dev/dri/renderD128
 	user=$(id -un 65534)
@@ -455,8 +465,11 @@ readable() {
 	run 1 doctor && says ok "$root/dev/kfd can be read and written" && ! grep -q 'no device nodes' out
 }
 
-if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+chmod 755 "$work"
+if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$work" 2>/dev/null; then
 	try "nodes without permission" in_subshell permissions
+else
+	echo "skip nodes without permission: this needs root, setpriv and a temporary folder that others reach"
 fi
 rm -rf "${root:?}/dev" && mkdir "$root/dev"
 try "nodes with permission" readable

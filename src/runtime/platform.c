@@ -71,9 +71,13 @@ clef_icd_loader clef_icd_loader_get(void)
 static void query_text(cl_platform_id platform, cl_platform_info param, char *text, size_t size)
 {
 	char whole[1024] = "";
+	size_t n;
 
-	if (!clGetPlatformInfo(platform, param, sizeof(whole) - 1, whole, NULL))
-		snprintf(text, size, "%s", whole);
+	if (clGetPlatformInfo(platform, param, sizeof(whole) - 1, whole, NULL))
+		return;
+	n = CLEF__MIN(strlen(whole), size - 1);
+	memcpy(text, whole, n);
+	text[n] = '\0';
 }
 
 static void query_platform(cl_platform_id platform, clef_platform_info *info)

@@ -83,25 +83,26 @@ static int watch(pid_t pid, int result, int print, double limit, bytes *data, by
 {
 	struct pollfd fds[2] = { { .fd = result, .events = POLLIN }, { .fd = print, .events = POLLIN } };
 	double start = seconds();
+	siginfo_t ended = { 0 };
 	int status = 0;
-	pid_t ended = 0;
 
-	while (!ended) {
+	/* As long as it has not been waited for, its number cannot be another's, and is safe to kill. */
+	while (!ended.si_pid) {
 		/* Once both pipes are at their end the child is about to be gone. */
 		poll(fds, 2, fds[0].fd < 0 && fds[1].fd < 0 ? 1 : SLICE);
 		if (fds[0].fd >= 0 && !drain(result, data))
 			fds[0].fd = -1;
 		if (fds[1].fd >= 0 && !drain(print, printed))
 			fds[1].fd = -1;
-		ended = waitpid(pid, &status, WNOHANG);
-		if (!ended && seconds() - start > limit) {
+		waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+		if (!ended.si_pid && seconds() - start > limit) {
 			*late = true;
-			kill(-pid, SIGKILL);
 			kill(pid, SIGKILL);
-			ended = waitpid(pid, &status, 0);
+			waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT);
 		}
 	}
-	kill(-pid, SIGKILL); /* whatever it has started */
+	kill(-pid, SIGKILL); /* and whatever it has started */
+	waitpid(pid, &status, 0);
 	drain(result, data);
 	drain(print, printed);
 	return status;
@@ -116,7 +117,7 @@ static void last_line(const bytes *b, char *text, size_t size)
 		end--;
 	for (start = end; start > 0 && b->data[start - 1] != '\n'; start--)
 		;
-	snprintf(text, size, "%.*s", (int)(end - start < 160 ? end - start : 160), b->data ? b->data + start : "");
+	snprintf(text, size, "%.*s", (int)(end - start < 150 ? end - start : 150), b->data ? b->data + start : "");
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p < ' ')
 			*p = ' ';
@@ -124,7 +125,7 @@ static void last_line(const bytes *b, char *text, size_t size)
 
 static void describe(child_result *r, int status, double limit, bool late, const bytes *printed)
 {
-	char line[168], end[96];
+	char line[152], end[96];
 
 	r->end = late ? CHILD_LATE : WIFSIGNALED(status) ? CHILD_CRASHED : status ? CHILD_FAILED : CHILD_DONE;
 	last_line(printed, line, sizeof(line));

@@ -268,6 +268,12 @@ static void report_unloadable(doctor *d, const icd_file *f, const char *error)
 			      f->path, error);
 		return;
 	}
+	if (!strcmp(f->path, f->library)) {
+		doctor_advise(
+			d, DOCTOR_PROBLEM, "unset OCL_ICD_VENDORS, or let it name a folder, an .icd file or a library",
+			"%s, from the environment, is neither a folder, nor can it be loaded: %s", f->library, error);
+		return;
+	}
 	if (strstr(error, "wrong ELF class"))
 		snprintf(advice, sizeof(advice), "install the driver for this processor%s%s",
 			 package ? ": apt-get install " : "", package ? package : "");
