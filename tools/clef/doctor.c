@@ -57,6 +57,7 @@ static const option_table table = {
 	.about = "Looks for the reason where there is no device, or not the one that was expected: loader, drivers,\n"
 		 "hardware, permissions, known problems, environment, caches, a first kernel. Each line is marked ok,\n"
 		 "warning, problem or skipped, with what to do below it. Changes nothing; kernels get into the cache.\n"
+		 "Where all is well and results are still in doubt, clef check computes every operation.\n"
 		 "The exit status is 0 when there is a device to use and nothing is a problem, else 1.\n",
 	.rows = rows,
 	.count = CLEF_COUNT(rows),

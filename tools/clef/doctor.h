@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of clef doctor share: the findings, what one check leaves for those behind it, and work in a child
- * process. A check is a function in one of the files and a row of the table in doctor.c.
+ * What the files of clef doctor share: the findings, and what one check leaves for those behind it. A check is a
+ * function in one of the files and a row of the table in doctor.c.
  */
 #ifndef DOCTOR_H
 #define DOCTOR_H
@@ -98,18 +98,5 @@ doctor_mark doctor_weight(const doctor *d);
 
 /* Is a device of the platform there? In any case of letters. */
 bool doctor_has_platform(const doctor *d, const char *name);
-
-/* ---- work in a child process: doctor_child.c ---- */
-
-typedef struct child_result {
-	enum { CHILD_DONE, CHILD_CRASHED, CHILD_LATE, CHILD_FAILED } end;
-	char *data;     /* what the work wrote, whole or up to its end, with a zero behind it; free it */
-	size_t size;    /* in bytes */
-	char text[256]; /* the end in words: "crashed (Segmentation fault)", with the last line that it printed */
-} child_result;
-
-/* Runs work(arg, out) in a child process, because drivers crash and hang; `out` is a pipe to here. What the child
- * prints is kept for the text of the result. */
-void child_run(child_result *r, double limit, void (*work)(void *arg, FILE *out), void *arg);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "child.h"
 #include "doctor.h"
 #include "tool.h"
 
@@ -37,24 +38,24 @@ static void ask(void *arg, FILE *out)
 }
 
 /* Takes the answer apart; false when it is not whole. */
-static bool take(doctor *d, const child_result *r)
+static bool take(doctor *d, const child *r)
 {
 	answer a;
 	size_t platforms, devices;
 
-	if (r->end != CHILD_DONE || r->size < sizeof(a))
+	if (r->end != CHILD_DONE || r->said.size < sizeof(a))
 		return false;
-	memcpy(&a, r->data, sizeof(a));
+	memcpy(&a, r->said.data, sizeof(a));
 	platforms = (size_t)a.platforms * sizeof(*d->platforms);
 	devices = (size_t)a.devices * sizeof(*d->devices);
-	if (r->size != sizeof(a) + platforms + devices)
+	if (r->said.size != sizeof(a) + platforms + devices)
 		return false;
 	d->platforms = malloc(platforms + 1);
 	d->devices = malloc(devices + 1);
 	if (!d->platforms || !d->devices)
 		return false;
-	memcpy(d->platforms, r->data + sizeof(a), platforms);
-	memcpy(d->devices, r->data + sizeof(a) + platforms, devices);
+	memcpy(d->platforms, r->said.data + sizeof(a), platforms);
+	memcpy(d->devices, r->said.data + sizeof(a) + platforms, devices);
 	d->platform_count = a.platforms;
 	d->device_count = a.devices;
 	d->chosen = a.chosen;
@@ -112,9 +113,9 @@ static void report_device(doctor *d, int i)
 
 void doctor_devices(doctor *d)
 {
-	child_result r;
+	child r = { .work = ask, .arg = d };
 
-	child_run(&r, d->limit, ask, d);
+	child_run(&r, d->limit);
 	d->listed = take(d, &r);
 	if (!d->listed)
 		doctor_advise(d, DOCTOR_PROBLEM,
@@ -133,7 +134,7 @@ void doctor_devices(doctor *d)
 	}
 	for (int i = 0; i < d->device_count; i++)
 		report_device(d, i);
-	free(r.data);
+	child_free(&r);
 }
 
 /* ---- the choice ---- */

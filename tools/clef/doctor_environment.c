@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "child.h"
 #include "doctor.h"
 #include "tool.h"
 
@@ -91,17 +92,17 @@ static void convolve(void *arg, FILE *out)
 static int check_conv(doctor *d)
 {
 	const char *name = value_of("CLEF_CONV");
-	child_result r;
+	child r = { .work = convolve, .arg = d };
 
 	if (!name)
 		return 0;
-	child_run(&r, 6 * d->limit, convolve, d);
-	if (r.data && *r.data)
-		doctor_advise(d, DOCTOR_PROBLEM, "unset CLEF_CONV", "%s", r.data);
+	child_run(&r, 6 * d->limit);
+	if (r.said.data && *r.said.data)
+		doctor_advise(d, DOCTOR_PROBLEM, "unset CLEF_CONV", "%s", r.said.data);
 	else
 		doctor_advise(d, DOCTOR_WARNING, "unset CLEF_CONV, so that the best that fits is used",
 			      "CLEF_CONV=%s: convolutions are done this way, also where another is faster", name);
-	free(r.data);
+	child_free(&r);
 	return 1;
 }
 

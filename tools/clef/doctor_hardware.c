@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "doctor.h"
 
 typedef struct maker {
@@ -94,12 +95,12 @@ static void try_library(void *arg, FILE *out)
 
 static bool loads(const doctor *d, char *library)
 {
-	child_result r;
+	child r = { .work = try_library, .arg = library };
 	bool yes;
 
-	child_run(&r, d->limit, try_library, library);
-	yes = r.data && !strcmp(r.data, "yes");
-	free(r.data);
+	child_run(&r, d->limit);
+	yes = r.said.data && !strcmp(r.said.data, "yes");
+	child_free(&r);
 	return yes;
 }
 

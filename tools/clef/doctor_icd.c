@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "child.h"
 #include "doctor.h"
 
 /* ---- the loader ---- */
@@ -75,17 +76,17 @@ static void report_loader(doctor *d, const clef_icd_loader *l)
 
 void doctor_loader(doctor *d)
 {
-	child_result r;
+	child r = { .work = ask_loader, .arg = NULL };
 
-	child_run(&r, d->limit, ask_loader, NULL);
-	if (r.end == CHILD_DONE && r.size == sizeof(d->loader)) {
-		memcpy(&d->loader, r.data, sizeof(d->loader));
+	child_run(&r, d->limit);
+	if (r.end == CHILD_DONE && r.said.size == sizeof(d->loader)) {
+		memcpy(&d->loader, r.said.data, sizeof(d->loader));
 		report_loader(d, &d->loader);
 	} else {
 		doctor_advise(d, DOCTOR_PROBLEM, "apt-get install --reinstall ocl-icd-libopencl1",
 			      "the loader %s without any driver", *r.text ? r.text : "does not answer");
 	}
-	free(r.data);
+	child_free(&r);
 	check_variable(d, "OCL_ICD_VENDORS", "only these drivers are loaded");
 	check_variable(d, "OPENCL_VENDOR_PATH", "the folder of the .icd files, unless OCL_ICD_VENDORS is set");
 	check_variable(d, "OCL_ICD_FILENAMES", "these libraries are loaded too");
@@ -285,7 +286,7 @@ static void report_unloadable(doctor *d, const icd_file *f, const char *error)
 	doctor_advise(d, DOCTOR_PROBLEM, advice, "%s: %s cannot be loaded: %s", f->path, f->library, error);
 }
 
-static void report_ended(doctor *d, const icd_file *f, const child_result *r, bool loaded)
+static void report_ended(doctor *d, const icd_file *f, const child *r, bool loaded)
 {
 	const char *package = package_of(f->library);
 	char advice[1600];
@@ -335,24 +336,24 @@ static void report_duplicates(doctor *d, const icd_file *f)
 static void check_driver(doctor *d, icd_file *f)
 {
 	char text[512], real[PATH_MAX];
-	child_result r;
+	child r = { .work = try_driver, .arg = f };
 
-	child_run(&r, d->limit, try_driver, f);
-	f->loads = find_line(r.data ? r.data : "", "loaded", text, sizeof(text));
+	child_run(&r, d->limit);
+	f->loads = find_line(r.said.data ? r.said.data : "", "loaded", text, sizeof(text));
 	if (f->loads)
 		snprintf(f->resolved, sizeof(f->resolved), "%.511s", realpath(text, real) ? real : text);
-	if (find_line(r.data ? r.data : "", "error", text, sizeof(text)))
+	if (find_line(r.said.data ? r.said.data : "", "error", text, sizeof(text)))
 		report_unloadable(d, f, text);
 	else if (r.end != CHILD_DONE)
 		report_ended(d, f, &r, f->loads);
-	else if (find_line(r.data, "foreign", text, sizeof(text)))
+	else if (find_line(r.said.data, "foreign", text, sizeof(text)))
 		doctor_advise(d, DOCTOR_PROBLEM,
 			      "let the first line of the file name an OpenCL driver, or remove the file",
 			      "%s: %s is a library, but no OpenCL driver", f->path, f->library);
 	else
-		report_platforms(d, f, r.data);
+		report_platforms(d, f, r.said.data);
 	report_duplicates(d, f);
-	free(r.data);
+	child_free(&r);
 }
 
 static void check_file(doctor *d, icd_file *f)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "child.h"
 #include "doctor.h"
 #include "tool.h"
 
@@ -77,18 +78,18 @@ static void try_device(void *arg, FILE *out)
 	fwrite(&t, sizeof(t), 1, out);
 }
 
-static void run_trial(const doctor *d, trial *t, child_result *r)
+static void run_trial(const doctor *d, trial *t, child *r)
 {
 	size_t records;
 	doctor copy = *d;
 
 	memset(t, 0, sizeof(*t));
-	child_run(r, 6 * d->limit, try_device, &copy);
-	records = r->size / sizeof(*t);
+	*r = (child){ .work = try_device, .arg = &copy };
+	child_run(r, 6 * d->limit);
+	records = r->said.size / sizeof(*t);
 	if (records)
-		memcpy(t, r->data + (records - 1) * sizeof(*t), sizeof(*t));
-	free(r->data);
-	r->data = NULL;
+		memcpy(t, r->said.data + (records - 1) * sizeof(*t), sizeof(*t));
+	child_free(r);
 }
 
 static void report_times(doctor *d, const char *what, const trial *t)
@@ -114,7 +115,7 @@ static void report_cached(doctor *d, const trial *t)
 			      t->stats.programs_built, t->stats.build_seconds, *t->warning ? ": " : "", t->warning);
 }
 
-static void report_failed(doctor *d, const trial *t, const child_result *r)
+static void report_failed(doctor *d, const trial *t, const child *r)
 {
 	const char *forced = getenv("CLEF_GEMM");
 	const char *advice =
@@ -137,7 +138,7 @@ static void report_failed(doctor *d, const trial *t, const child_result *r)
 
 void doctor_kernel(doctor *d)
 {
-	child_result r;
+	child r;
 	trial t;
 
 	if (d->chosen < 0) {
