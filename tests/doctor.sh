@@ -197,7 +197,8 @@ try "variables of the loader" in_subshell unknown_to_loader
 wrong_choice() {
 	export OCL_ICD_VENDORS="$working" CLEF_DEVICE=nosuchdevice
 	run 1 doctor && says problem 'CLEF_DEVICE: no device "nosuchdevice"' "unset CLEF_DEVICE" || return 1
-	run 1 doctor --device othername && says problem '--device: no device "othername"' "clef devices"
+	run 1 doctor --device othername && says problem '--device: no device "othername"' "clef devices" &&
+		has out "clef has no device that it can use of that name"
 }
 
 # lies NAME=VALUE ...: from here on drivers say or do other things than they should: LIE is what they do wrong, and
@@ -359,7 +360,7 @@ first_kernel() {
 	mkdir -p kernels
 	lies LIE='' CLEF_KERNELS=kernels
 	run 1 doctor && says warning "CLEF_KERNELS=kernels: kernels come from this folder" "unset CLEF_KERNELS" &&
-		says problem "a first kernel failed: " && has out "has no device that it can use"
+		says problem "a first kernel failed: " && has out "clef cannot compute on "
 }
 
 try "CLEF_DEVICE that is not there" in_subshell wrong_choice

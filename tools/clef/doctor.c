@@ -226,8 +226,11 @@ static void verdict(const doctor *d, char *text, size_t size)
 		snprintf(text, size, "clef can use %s (%s) on %s%s.", d->devices[d->chosen].name,
 			 clef_device_kind_name(d->devices[d->chosen].kind), d->devices[d->chosen].platform_name,
 			 *counts ? counts : ", and nothing is wrong");
+	else if (d->chosen >= 0)
+		snprintf(text, size, "clef cannot compute on %s%s.", d->devices[d->chosen].name, counts);
 	else
-		snprintf(text, size, "clef has no device that it can use%s.", counts);
+		snprintf(text, size, "clef has no device that it can use%s%s.",
+			 d->device_count && d->device ? " of that name" : "", counts);
 }
 
 static int print_json(const doctor *d, const char *sentence, bool good)
