@@ -28,6 +28,17 @@ START_TEST(missing_folders_are_made)
 }
 END_TEST
 
+/* The library says which folder it takes, and cuts it to what there is. */
+static void check_named(const char *path)
+{
+	char text[1200], cut[6];
+
+	ck_assert_str_eq(clef_cache_folder(text, sizeof(text)), path);
+	clef_cache_folder(cut, sizeof(cut));
+	ck_assert_uint_le(strlen(cut), 5);
+	ck_assert_int_eq(strncmp(cut, path, 5), 0);
+}
+
 START_TEST(default_folders)
 {
 	char xdg[1100], home[1100], path[1200];
@@ -39,16 +50,19 @@ START_TEST(default_folders)
 	test_setenv("XDG_CACHE_HOME", xdg);
 	cache_run("a", 1, 0);
 	snprintf(path, sizeof(path), "%s/clef", xdg);
+	check_named(path);
 	ck_assert_int_eq(cache_files(path, "", NULL, 0), 1);
 	cache_run("a", 0, 1);
 	/* The XDG specification says to pass over a path that is not absolute. */
 	test_setenv("XDG_CACHE_HOME", "relative");
 	cache_run("a", 1, 0);
 	snprintf(path, sizeof(path), "%s/.cache/clef", home);
+	check_named(path);
 	ck_assert_int_eq(cache_files(path, "", NULL, 0), 1);
 	test_setenv("XDG_CACHE_HOME", NULL);
 	cache_run("a", 0, 1);
 	test_setenv("HOME", NULL);
+	check_named("");
 	cache_run("a", 1, 0);
 	ck_assert_int_eq(cache_warnings, 0);
 }
@@ -58,6 +72,7 @@ START_TEST(empty_variable_keeps_none)
 {
 	test_setenv("CLEF_CACHE", "");
 	test_setenv("XDG_CACHE_HOME", test_path("xdg"));
+	check_named("");
 	cache_run("a", 1, 0);
 	cache_run("a", 1, 0);
 	ck_assert_int_eq(cache_files(test_path("xdg/clef"), "", NULL, 0), 0);

@@ -12,9 +12,11 @@
 
 #include "check_clef.h"
 
-#define MAX_DEVICES 32
+#define MAX_DEVICES   32
+#define MAX_PLATFORMS 32
 
 static clef_device_info infos[MAX_DEVICES];
+static clef_platform_info platforms[MAX_PLATFORMS];
 
 static int list(void)
 {
@@ -82,6 +84,33 @@ START_TEST(kinds_have_names)
 }
 END_TEST
 
+START_TEST(platforms_have_the_devices)
+{
+	int count = clef_platform_list(platforms, MAX_PLATFORMS), devices = 0, all = list();
+
+	ck_assert_int_ge(count, 1);
+	ck_assert_int_eq(clef_platform_list(NULL, 0), count);
+	for (int i = 0; i < count; i++) {
+		ck_assert(*platforms[i].name && *platforms[i].vendor && *platforms[i].version && !*platforms[i].error);
+		devices += platforms[i].devices;
+	}
+	ck_assert_int_eq(devices, all);
+	for (int i = 0; i < all; i++)
+		ck_assert_str_eq(platforms[infos[i].platform].name, infos[i].platform_name);
+}
+END_TEST
+
+START_TEST(loader_has_a_file)
+{
+	clef_icd_loader loader = clef_icd_loader_get();
+
+	ck_assert_msg(strstr(loader.path, "OpenCL") && access(loader.path, R_OK) == 0, "\"%s\"", loader.path);
+	/* Loaders of today tell all four, those of before 2020 none. */
+	ck_assert(!*loader.name == !*loader.version && !*loader.name == !*loader.vendor);
+	ck_assert(!*loader.name || strncmp(loader.opencl, "OpenCL ", 7) == 0);
+}
+END_TEST
+
 /* The loader reads .icd files from this folder instead of the system's. */
 static const char *vendors_folder(void)
 {
@@ -94,6 +123,8 @@ START_TEST(no_platform_at_all)
 {
 	vendors_folder();
 	ck_assert_int_eq(clef_device_list(infos, MAX_DEVICES), 0);
+	ck_assert_int_eq(clef_platform_list(platforms, MAX_PLATFORMS), 0);
+	ck_assert_int_eq(clef_device_find(NULL), CLEF_ERROR_NO_DEVICE);
 	for (int i = 0; i < 2; i++)
 		ck_null_fails(clef_device_open(i ? "0" : NULL), CLEF_ERROR_NO_DEVICE, "no OpenCL device");
 }
@@ -131,6 +162,8 @@ START_TEST(platform_without_devices_alone)
 		test_skip("no driver at hand that may have no devices");
 	if (list() > 0)
 		test_skip("that driver has devices here");
+	ck_assert_int_eq(clef_platform_list(platforms, MAX_PLATFORMS), 1);
+	ck_assert(*platforms[0].name && !*platforms[0].error && platforms[0].devices == 0);
 	ck_null_fails(clef_device_open(NULL), CLEF_ERROR_NO_DEVICE, "no OpenCL device");
 }
 END_TEST
@@ -284,6 +317,26 @@ START_TEST(open_by_environment)
 }
 END_TEST
 
+START_TEST(find_tells_what_would_be_opened)
+{
+	clef_device *dev = ck_new(clef_device_open(NULL));
+	const clef_device_info *info = clef_device_get_info(dev);
+	int count = list(), found = clef_device_find(NULL);
+
+	ck_assert(found >= 0 && found < count);
+	ck_assert(infos[found].platform == info->platform && infos[found].device == info->device);
+	clef_device_close(dev);
+	for (int i = 0; i < count; i++) {
+		char which[32];
+
+		snprintf(which, sizeof(which), "%d", i);
+		ck_assert_int_eq(clef_device_find(which), infos[i].available ? i : (int)CLEF_ERROR_NO_DEVICE);
+	}
+	ck_assert_int_eq(clef_device_find("no-such-device"), CLEF_ERROR_NO_DEVICE);
+	ck_assert_ptr_nonnull(strstr(clef_error(), "no device \"no-such-device\""));
+}
+END_TEST
+
 START_TEST(open_wrong_name_lists_the_devices)
 {
 	static const char *const wrong[] = { "no-such-device", "99",           "99:0", "0:99",          "-1",
@@ -421,6 +474,8 @@ Suite *device_suite(void)
 	tcase_add_test(c, list_is_complete);
 	tcase_add_test(c, list_writes_no_more_than_asked);
 	tcase_add_test(c, kinds_have_names);
+	tcase_add_test(c, platforms_have_the_devices);
+	tcase_add_test(c, loader_has_a_file);
 	tcase_add_test(c, no_platform_at_all);
 	tcase_add_test(c, platform_without_devices);
 	tcase_add_test(c, platform_without_devices_alone);
@@ -432,6 +487,7 @@ Suite *device_suite(void)
 	tcase_add_test(c, open_by_kind);
 	tcase_add_test(c, open_default_prefers_a_gpu);
 	tcase_add_test(c, open_by_environment);
+	tcase_add_test(c, find_tells_what_would_be_opened);
 	tcase_add_test(c, open_wrong_name_lists_the_devices);
 	suite_add_tcase(s, c);
 	c = tcase_create("closing");

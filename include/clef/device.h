@@ -49,6 +49,7 @@ typedef struct clef_device_info {
 	bool unified_memory;     /* shares the host's memory */
 	bool fp64;               /* has double precision; clef never needs it */
 	bool fp16;               /* has half precision arithmetic; clef never needs it */
+	bool compiler;           /* the driver compiles OpenCL C, which clef needs */
 	bool available;          /* the driver can use it and it has a compiler: clef_device_open() accepts it */
 } clef_device_info;
 
@@ -59,6 +60,35 @@ CLEF_API const char *clef_device_kind_name(clef_device_kind kind);
  * (it may exceed max; platforms without devices are passed over). 0 when there is no OpenCL platform at all.
  * Negative: a clef_status. */
 CLEF_API int clef_device_list(clef_device_info *infos, int max);
+
+/* An OpenCL platform: what a driver shows of itself, with or without devices. Strings are cut to their field. */
+typedef struct clef_platform_info {
+	char name[64];    /* "Portable Computing Language" */
+	char vendor[64];  /* "The pocl project" */
+	char version[96]; /* "OpenCL 3.0 PoCL 3.1 ..." */
+	char error[48];   /* OpenCL's error where it does not list its devices; "" where it does */
+	int devices;      /* how many it has; none is no error */
+} clef_platform_info;
+
+/* Writes the first `max` platforms to `infos`, in the loader's order, and returns how many there are (it may exceed
+ * max). 0 when there is none, or when the loader lists none. */
+CLEF_API int clef_platform_list(clef_platform_info *infos, int max);
+
+/* The OpenCL loader, the library through which all drivers are reached. A string is "" where it cannot be told. */
+typedef struct clef_icd_loader {
+	char path[256];   /* its file */
+	char name[64];    /* "OpenCL ICD Loader" */
+	char vendor[64];  /* "OCL Icd free software" */
+	char version[32]; /* "2.3.1" */
+	char opencl[32];  /* the OpenCL version that it knows: "OpenCL 3.0" */
+} clef_icd_loader;
+
+/* Like every call of OpenCL it may load the drivers. */
+CLEF_API clef_icd_loader clef_icd_loader_get(void);
+
+/* The number in clef_device_list() of the device that clef_device_open(which) opens; opens nothing. A negative
+ * clef_status where there is none, or none that can be used. */
+CLEF_API int clef_device_find(const char *which);
 
 /*
  * Opens a device. `which` is one of
@@ -99,6 +129,10 @@ typedef struct clef_device_stats {
 
 /* Zeros for NULL. */
 CLEF_API clef_device_stats clef_device_get_stats(const clef_device *dev);
+
+/* Writes the folder of the compiled kernels into text, cut to `size` bytes with the terminating zero; returns text. ""
+ * where none is kept. The folder need not be there yet. */
+CLEF_API char *clef_cache_folder(char *text, size_t size);
 
 /* Gives the buffers kept for reuse back to the driver. NULL is accepted. */
 CLEF_API void clef_device_trim(clef_device *dev);

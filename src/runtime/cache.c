@@ -44,16 +44,30 @@ static bool make_folder(char *path)
 	return mkdir(path, 0777) == 0 || errno == EEXIST;
 }
 
-void clef__cache_open(clef_device *dev)
+/* To be freed; NULL where none is kept. */
+static char *folder_path(void)
 {
 	const char *named = getenv("CLEF_CACHE"), *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 
 	if (named)
-		dev->cache_folder = *named ? clef__strdup(named) : NULL;
-	else if (base && *base == '/')
-		dev->cache_folder = clef__format("%s/clef", base);
-	else if (home && *home)
-		dev->cache_folder = clef__format("%s/.cache/clef", home);
+		return *named ? clef__strdup(named) : NULL;
+	if (base && *base == '/')
+		return clef__format("%s/clef", base);
+	return home && *home ? clef__format("%s/.cache/clef", home) : NULL;
+}
+
+char *clef_cache_folder(char *text, size_t size)
+{
+	char *path = folder_path();
+
+	snprintf(text, size, "%s", path ? path : "");
+	free(path);
+	return text;
+}
+
+void clef__cache_open(clef_device *dev)
+{
+	dev->cache_folder = folder_path();
 	if (dev->cache_folder && !make_folder(dev->cache_folder)) {
 		warn_once(dev, dev->cache_folder, "cannot be made");
 		free(dev->cache_folder);

@@ -185,15 +185,44 @@ static clef_status open_context(clef_device *dev, cl_platform_id platform)
 	return clef__gemm_open(dev);
 }
 
+/* The device that `which` means, or NULL. */
+static const found *find_usable(const found_list *list, const char *which)
+{
+	const found *f;
+
+	if (!which || !*which)
+		which = getenv("CLEF_DEVICE");
+	if (!which)
+		which = "";
+	f = choose(list, which);
+	if (!f)
+		fail_not_found(list, which);
+	else if (!f->info.available)
+		f = clef__fail_null(CLEF_ERROR_NO_DEVICE, "device %s on %s: %s", f->info.name, f->info.platform_name,
+				    f->info.compiler ? "the driver says that it is not available"
+						     : "its driver has no compiler for OpenCL C");
+	return f;
+}
+
+int clef_device_find(const char *which)
+{
+	found_list list;
+	const found *f;
+	int number = (int)list_all(&list);
+
+	if (!number) {
+		f = find_usable(&list, which);
+		number = f ? (int)(f - list.item) : (int)clef_error_status();
+	}
+	free(list.item);
+	return number;
+}
+
 static clef_device *open_found(const found *f)
 {
 	clef_device *dev;
 	cl_platform_id platform;
 
-	if (!f->info.available)
-		return clef__fail_null(CLEF_ERROR_NO_DEVICE,
-				       "device %s on %s: the driver says that it is not available", f->info.name,
-				       f->info.platform_name);
 	dev = clef__calloc(1, sizeof(*dev), "a device");
 	if (!dev)
 		return NULL;
@@ -217,16 +246,10 @@ clef_device *clef_device_open(const char *which)
 	const found *f;
 	clef_device *dev = NULL;
 
-	if (!which || !*which)
-		which = getenv("CLEF_DEVICE");
-	if (!which)
-		which = "";
 	if (list_all(&list) == CLEF_OK) {
-		f = choose(&list, which);
+		f = find_usable(&list, which);
 		if (f)
 			dev = open_found(f);
-		else
-			fail_not_found(&list, which);
 	}
 	free(list.item);
 	return dev;

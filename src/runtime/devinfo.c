@@ -106,6 +106,7 @@ bool clef__device_query(cl_device_id id, clef_device_info *info, size_t max_item
 							 : CLEF_DEVICE_OTHER;
 	clGetDeviceInfo(id, CL_DEVICE_AVAILABLE, sizeof(available), &available, NULL);
 	clGetDeviceInfo(id, CL_DEVICE_COMPILER_AVAILABLE, sizeof(compiler), &compiler, NULL);
+	info->compiler = compiler;
 	info->available = available && compiler;
 	if (max_item_size) {
 		clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(sizes), sizes, NULL);

@@ -151,7 +151,7 @@ static void last_line(const child_bytes *b, char *text, size_t size)
 		end--;
 	for (start = end; start > 0 && b->data[start - 1] != '\n'; start--)
 		;
-	snprintf(text, size, "%.*s", (int)(end - start < 160 ? end - start : 160), b->data ? b->data + start : "");
+	snprintf(text, size, "%.*s", (int)(end - start < 150 ? end - start : 150), b->data ? b->data + start : "");
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p < ' ')
 			*p = ' ';
@@ -159,7 +159,7 @@ static void last_line(const child_bytes *b, char *text, size_t size)
 
 static void describe(child *c, int status, double limit, bool late)
 {
-	char line[168], end[96] = "";
+	char line[152], end[96] = "";
 
 	c->end = late ? CHILD_LATE : WIFSIGNALED(status) ? CHILD_CRASHED : status ? CHILD_FAILED : CHILD_DONE;
 	last_line(&c->printed, line, sizeof(line));
@@ -180,18 +180,17 @@ static void kill_all(const child *c)
 
 static bool has_ended(child *c, double limit)
 {
+	siginfo_t ended = { 0 };
 	int status = 0;
-	bool late = false;
-	pid_t ended = waitpid(c->pid, &status, WNOHANG);
+	bool late;
 
-	if (!ended && seconds() - c->heard > limit) {
-		late = true;
-		kill_all(c);
-		ended = waitpid(c->pid, &status, 0);
-	}
-	if (!ended)
+	/* As long as it has not been waited for, its number cannot be another's, and is safe to kill. */
+	waitid(P_PID, (id_t)c->pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+	if (!ended.si_pid && seconds() - c->heard <= limit)
 		return false;
-	kill(-c->pid, SIGKILL);
+	late = !ended.si_pid;
+	kill_all(c);
+	waitpid(c->pid, &status, 0);
 	listen_to(c);
 	append(&c->said, "", 0);
 	describe(c, status, limit, late);
@@ -205,18 +204,20 @@ int child_wait(child *const *list, int count, double limit)
 
 	count = count < MOST ? count : MOST;
 	for (;;) {
-		bool any = false;
+		bool any = false, open = false;
 
 		for (int i = 0; i < count; i++) {
 			bool runs = list[i]->pid > 0;
 
 			any = any || runs;
+			open = open || (runs && (list[i]->out >= 0 || list[i]->printed_fd >= 0));
 			fds[2 * i] = (struct pollfd){ .fd = runs ? list[i]->out : -1, .events = POLLIN };
 			fds[2 * i + 1] = (struct pollfd){ .fd = runs ? list[i]->printed_fd : -1, .events = POLLIN };
 		}
 		if (!any)
 			return -1;
-		poll(fds, 2 * (nfds_t)count, SLICE);
+		/* Where all pipes are at their end, the children are about to be gone. */
+		poll(fds, 2 * (nfds_t)count, open ? SLICE : 1);
 		for (int i = 0; i < count; i++) {
 			if (list[i]->pid <= 0)
 				continue;

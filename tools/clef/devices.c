@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * clef devices: what OpenCL finds on this machine. Which device would be used is not worked out here but asked of the
- * library, by opening it: so the mark is right whatever the rules are.
+ * library: so the mark is right whatever the rules are.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -40,19 +40,13 @@ static const option_table table = {
 		"  unified_memory, fp64, fp16    booleans\n",
 };
 
-/* The index of the device that clef_device_open(NULL) opens, or -1. */
-static int find_default(const clef_device_info *infos, int count)
+/* The number of the device that is used where none is named, or -1. */
+static int find_default(void)
 {
-	clef_device *dev = clef_device_open(NULL);
-	const clef_device_info *info = dev ? clef_device_get_info(dev) : NULL;
-	int found = -1;
+	int found = clef_device_find(NULL);
 
-	for (int i = 0; i < count && info && found < 0; i++)
-		if (infos[i].platform == info->platform && infos[i].device == info->device)
-			found = i;
-	if (!dev)
+	if (found < 0)
 		complain("the device to use by default cannot be opened: %s", reason());
-	clef_device_close(dev);
 	return found;
 }
 
@@ -169,7 +163,8 @@ static void explain_none(void)
 		 "  Intel GPU    install intel-opencl-icd\n"
 		 "  AMD GPU      install ROCm's OpenCL (rocm-opencl-icd), or mesa-opencl-icd\n"
 		 "  any CPU      install PoCL (Debian and Ubuntu: apt-get install pocl-opencl-icd)\n"
-		 "In a container a GPU must be handed in too (docker run --gpus all, or --device /dev/dri).");
+		 "In a container a GPU must be handed in too (docker run --gpus all, or --device /dev/dri).\n"
+		 "clef doctor looks for the reason.");
 }
 
 /* All devices in an array for free(); a negative number after an error, which has been reported. */
@@ -200,7 +195,7 @@ int devices_main(int argc, char **argv)
 	count = list_all(&infos);
 	if (count < 0)
 		return EXIT_FAILED;
-	chosen = count ? find_default(infos, count) : -1;
+	chosen = count ? find_default() : -1;
 	status = o.json ? print_json(infos, count, chosen) : count ? print_table(infos, count, chosen) : EXIT_OK;
 	if (!count) {
 		explain_none();

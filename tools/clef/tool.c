@@ -21,6 +21,7 @@ typedef struct command {
 
 static const command commands[] = {
 	{ "devices", devices_main, "list the OpenCL devices" },
+	{ "doctor", doctor_main, "say why there is no device, or not the expected one" },
 	{ "check", check_main, "check that a device computes right" },
 	{ "train", train_main, "train a network on images" },
 	{ "eval", eval_main, "test a saved model" },

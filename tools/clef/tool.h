@@ -15,6 +15,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_MISUSED = 2, EXIT_INTERRUPTED = 130 };
 
 /* The commands, called as main() is; argv[0] is the command. They return an exit status. */
 int devices_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int train_main(int argc, char **argv);
 int eval_main(int argc, char **argv);
