@@ -10,6 +10,8 @@
 #define CLEF__FAMILY_MAP(X) \
 	X(prelu) \
 	X(linear) \
+	X(matmul) \
+	X(matmul_trans) \
 	X(reshape) \
 	X(flatten) \
 	X(sum) \
