@@ -9,9 +9,20 @@
 /* clang-format off */
 #define CLEF__FAMILY_MAP(X) \
 	X(prelu) \
+	X(activate) \
+	X(add_act) \
 	X(linear) \
+	X(linear_act) \
 	X(matmul) \
 	X(matmul_trans) \
+	X(permute) \
+	X(transpose) \
+	X(cat) \
+	X(stack) \
+	X(slice) \
+	X(split) \
+	X(pad) \
+	X(expand) \
 	X(reshape) \
 	X(flatten) \
 	X(sum) \
