@@ -23,6 +23,16 @@
 	X(split) \
 	X(pad) \
 	X(expand) \
+	X(gather) \
+	X(index_select) \
+	X(embedding) \
+	X(upsample) \
+	X(pixel_shuffle) \
+	X(pixel_unshuffle) \
+	X(dropout) \
+	X(dropout2d) \
+	X(bernoulli) \
+	X(augment) \
 	X(reshape) \
 	X(flatten) \
 	X(sum) \
