@@ -4,7 +4,6 @@
 
 #include "check_activation.h"
 #include "families.h"
-#include "places.h"
 
 /* ---- activate ---- */
 
@@ -95,10 +94,10 @@ static bool reference_add(const clef__ref *x, const void *opts, clef__ref *y)
 	const add_opts *o = opts;
 
 	for (int64_t i = y->from; i < y->to; i++) {
-		place p = place_of(&y->shape, i);
+		double a = x[0].v[clef__ref_broadcast(&y->shape, &x[0].shape, i)];
+		double b = x[1].v[clef__ref_broadcast(&y->shape, &x[1].shape, i)];
 
-		y->v[i] = clef__ref_activate(o->activation,
-					     repeated_at(&x[0], &y->shape, &p) + repeated_at(&x[1], &y->shape, &p));
+		y->v[i] = clef__ref_activate(o->activation, a + b);
 	}
 	return true;
 }

@@ -153,11 +153,8 @@ static clef_tensor *apply_expand(clef_tensor *const *x, const void *opts)
 static bool reference_expand(const clef__ref *x, const void *opts, clef__ref *y)
 {
 	(void)opts;
-	for (int64_t i = y->from; i < y->to; i++) {
-		place p = place_of(&y->shape, i);
-
-		y->v[i] = repeated_at(&x[0], &y->shape, &p);
-	}
+	for (int64_t i = y->from; i < y->to; i++)
+		y->v[i] = x->v[clef__ref_broadcast(&y->shape, &x->shape, i)];
 	return true;
 }
 

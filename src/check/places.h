@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Elements by their coordinates, for references of operations that move elements about or repeat them. */
+/* Elements by their coordinates, for references of operations that move elements about. */
 #ifndef CLEF_PLACES_H
 #define CLEF_PLACES_H
 
@@ -33,16 +33,6 @@ static inline double value_at(const clef__ref *x, const place *p)
 		i = i * x->shape.dim[d] + p->at[d];
 	}
 	return x->v[i];
-}
-
-/* The element of an operand that broadcasts, at the place in a result with as many dimensions or more. */
-static inline double repeated_at(const clef__ref *x, const clef_shape *y, const place *p)
-{
-	place from = { { 0 } };
-
-	for (int d = 0; d < x->shape.ndim; d++)
-		from.at[d] = x->shape.dim[d] == 1 ? 0 : p->at[d + y->ndim - x->shape.ndim];
-	return value_at(x, &from);
 }
 
 /* Dimension `dim` of a shape, which may count from the end; -1 if there is none. */
