@@ -53,7 +53,7 @@ static const char *const problems_activate[] = {
 	"activate x33 act=hardtanh act_p-2 act_q0.5",
 	"activate x3x5 act=leaky_relu act_p0.2",
 	"activate x3x5 act=elu act_p-0",
-	"activate x3x5 act=none",
+	"activate x3x5",
 	"activate x0x5 act=softplus act_p2 act_q1",
 };
 
@@ -118,7 +118,7 @@ static const char *const problems_add[] = {
 	"add_act a3x5x67 b3x5x67 act=leaky_relu act_p0.25",
 	"add_act a3x5x67 b3x5x67 act=leaky_relu act_p-0.5",
 	"add_act a3x5x67 b3x5x67 act=tanh",
-	"add_act a3x5x67 b3x5x67 act=none",
+	"add_act a3x5x67 b3x5x67",
 	"add_act a64x33 b64x33 act=hardtanh act_p-2 act_q0.5",
 	"add_act a0x3 b0x3 act=relu",
 };

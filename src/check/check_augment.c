@@ -182,7 +182,7 @@ static const char *const problems[] = {
 	"augment n5 c2 h4 w5 crop2 translate0.5 flip0.5 vflip0.3 erase3 erase_p0.7",
 	"augment n5 c2 h4 w5 crop3 translate0.4 flip0.5 vflip0.3 erase3 reflect",
 	EACH("n5 c2 h4 w5"),
-	EACH("n2057 c1 h5 w4"),
+	EACH("n2057 h5 w4"),
 	EACH("n2 c3 h32 w32"),
 	EDGE("n3"),
 	EDGE("n0 c3 h4 w4"),

@@ -91,18 +91,19 @@ static const clef__term terms_drop[] = {
 	{ NULL },
 };
 
-#define TWO(problem) problem, problem " eval"
+#define TWO(problem, whole) problem whole, problem " eval" whole
 
 /* Quotients by 1 - 0.5 and 1 - 0.75 are exact. */
 static const char *const problems_dropout[] = {
-	TWO("dropout x3x5 p0.5 whole"),     TWO("dropout x130 p0.25"),      TWO("dropout x257x33 p0.75 whole"),
-	TWO("dropout x257 p0.1"),           TWO("dropout x33 p0 whole"),    TWO("dropout x33 p1 whole"),
-	TWO("dropout x=scalar p0.5 whole"), TWO("dropout x0x5 p0.5 whole"),
+	TWO("dropout x3x5", " whole"),     TWO("dropout x130 p0.25", ""),   TWO("dropout x257x33 p0.75", " whole"),
+	TWO("dropout x257 p0.1", ""),      TWO("dropout x33 p0", " whole"), TWO("dropout x33 p1", " whole"),
+	TWO("dropout x=scalar", " whole"), TWO("dropout x0x5", " whole"),
 };
 
 static const char *const problems_dropout2d[] = {
-	TWO("dropout2d x2x3x4 p0.5 whole"), TWO("dropout2d x5x33 p0.75 whole"), TWO("dropout2d x9x33x3x3 p0.3"),
-	TWO("dropout2d x2x5x7 p1 whole"),   TWO("dropout2d x2x5x7 p0 whole"),   TWO("dropout2d x2x0x7 p0.5 whole"),
+	TWO("dropout2d x2x3x4", " whole"),    TWO("dropout2d x5x33 p0.75", " whole"),
+	TWO("dropout2d x9x33x3x3 p0.3", ""),  TWO("dropout2d x2x5x7 p1", " whole"),
+	TWO("dropout2d x2x5x7 p0", " whole"), TWO("dropout2d x2x0x7", " whole"),
 };
 
 const clef__family clef__family_dropout = { .name = "dropout",

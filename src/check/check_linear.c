@@ -128,7 +128,7 @@ static const char *const problems_act[] = {
 	"linear_act x4x5 out3 act=relu",
 	"linear_act x4x5 out3 no_bias act=relu",
 	"linear_act x4x5 out3 act=gelu",
-	"linear_act x4x5 out3 act=none whole",
+	"linear_act x4x5 out3 whole",
 	"linear_act x2x17x33 out50 act=relu",
 	"linear_act x2x17x33 out50 no_bias act=relu",
 	"linear_act x2x17x33 out50 act=leaky_relu act_p0.25",

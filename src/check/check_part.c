@@ -78,17 +78,17 @@ static const clef__term terms_slice[] = {
 
 static const char *const problems_slice[] = {
 	"slice x4x5 dim1 range1,4,2",
-	"slice x4x5 dim0 range0",
-	"slice x33x5x3 dim0 range1,30,4",
+	"slice x4x5 range0",
+	"slice x33x5x3 range1,30,4",
 	"slice x33x5x3 dim-2 range-3,-1",
 	"slice x5x257 dim-1 range-100,9223372036854775807,3",
 	"slice x5x9 dim1 range-100,100",
 	"slice x5x9 dim1 range3,3",
 	"slice x5x9 dim1 range7,2",
 	"slice x5x9 dim1 range20,30",
-	"slice x5x9 dim0 range2,9223372036854775807,9223372036854775807",
+	"slice x5x9 range2,9223372036854775807,9223372036854775807",
 	"slice x5x0 dim1 range0,3",
-	"slice x7 dim0 range2,5",
+	"slice x7 range2,5",
 };
 
 const clef__family clef__family_slice = { .name = "slice",
