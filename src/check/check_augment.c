@@ -167,22 +167,23 @@ static const clef__term terms[] = {
 	{ NULL },
 };
 
-/* One by one, and several at once. */
+#define SEVERAL(images)                                                                                                \
+	"augment " images " crop3 translate0.5 flip0.5 vflip0.3 erase3 erase_p0.7",                                    \
+		"augment " images " crop3 translate0.4 flip0.5 vflip0.3 erase3 reflect",                               \
+		"augment " images " crop3 translate0.9 flip0.5"
 #define EACH(images)                                                                                                   \
 	"augment " images, "augment " images " crop2", "augment " images " flip0.5", "augment " images " vflip0.5",    \
 		"augment " images " erase3", "augment " images " crop3 reflect", "augment " images " translate0.3",    \
 		"augment " images " translate0.99 reflect", "augment " images " erase2 erase_p0.5",                    \
-		"augment " images " flip1 vflip1 erase4",                                                              \
-		"augment " images " crop3 translate0.5 flip0.5 vflip0.3 erase3 erase_p0.7",                            \
-		"augment " images " crop3 translate0.9 flip0.5",                                                       \
-		"augment " images " crop3 translate0.4 flip0.5 vflip0.3 erase3 reflect"
+		"augment " images " flip1 vflip1 erase4"
 #define EDGE(images) "augment " images " translate0.9 flip1 vflip1 reflect"
 
 static const char *const problems[] = {
-	"augment n5 c2 h4 w5 crop2 translate0.5 flip0.5 vflip0.3 erase3 erase_p0.7",
-	"augment n5 c2 h4 w5 crop3 translate0.4 flip0.5 vflip0.3 erase3 reflect",
+	SEVERAL("n5 c2 h4 w5"),
 	EACH("n5 c2 h4 w5"),
+	SEVERAL("n2057 h5 w4"),
 	EACH("n2057 h5 w4"),
+	SEVERAL("n2 c3 h32 w32"),
 	EACH("n2 c3 h32 w32"),
 	EDGE("n3"),
 	EDGE("n0 c3 h4 w4"),
