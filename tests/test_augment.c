@@ -1,179 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Augmentation, bit for bit against a host that does one thing after another to each image, with the numbers of the
- * same stream; how often and how far; and the text of options.
- */
+/* Augmentation: the problems of its family; how often and how far; and the text of options. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_case.h"
 #include "check_clef.h"
+#include "families.h"
 #include "nn_case.h"
-#include "op_case.h"
 
-static const clef_rng stream = { 0x123456789abcdef0u, 0x500000007u };
-
-/* ---- a host's augmentation ---- */
-
-/* One channel of an image. */
-typedef struct plane {
-	int h, w;
-	double *v;
-} plane;
-
-static plane plane_new(int h, int w)
+START_TEST(augment)
 {
-	return (plane){ h, w, ck_new(calloc((size_t)(h * w), sizeof(double))) };
-}
-
-/* The pixel, or what stands for it outside. */
-static double at(plane p, int row, int column, bool reflect)
-{
-	if (reflect) {
-		row = row < 0 ? -row : row >= p.h ? 2 * p.h - 2 - row : row;
-		column = column < 0 ? -column : column >= p.w ? 2 * p.w - 2 - column : column;
-	}
-	return row >= 0 && row < p.h && column >= 0 && column < p.w ? p.v[row * p.w + column] : 0;
-}
-
-/* Puts `pad` pixels around the image and takes the h x w from (row, column) on. */
-static void cut(plane p, int pad, int row, int column, bool reflect)
-{
-	plane padded = plane_new(p.h + 2 * pad, p.w + 2 * pad);
-
-	for (int i = 0; i < padded.h; i++)
-		for (int k = 0; k < padded.w; k++)
-			padded.v[i * padded.w + k] = at(p, i - pad, k - pad, reflect);
-	for (int i = 0; i < p.h; i++)
-		for (int k = 0; k < p.w; k++)
-			p.v[i * p.w + k] = padded.v[(i + row) * padded.w + k + column];
-	free(padded.v);
-}
-
-static void move(plane p, int down, int across, bool reflect)
-{
-	plane from = plane_new(p.h, p.w);
-
-	memcpy(from.v, p.v, (size_t)(p.h * p.w) * sizeof(*p.v));
-	for (int i = 0; i < p.h; i++)
-		for (int k = 0; k < p.w; k++)
-			p.v[i * p.w + k] = at(from, i + down, k + across, reflect);
-	free(from.v);
-}
-
-static void swap(double *a, double *b)
-{
-	double t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
-static int choice(uint32_t word, int count)
-{
-	return (int)(((uint64_t)word * (uint64_t)count) >> 32);
-}
-
-static bool happens(uint32_t word, float p)
-{
-	return (double)(word >> 8) < (double)p * 0x1p24;
-}
-
-static void augment_plane(plane p, const clef_augment_opts *o, const uint32_t w[12])
-{
-	int down = (int)fmin(round((double)o->translate * p.h), p.h - 1);
-	int across = (int)fmin(round((double)o->translate * p.w), p.w - 1), size = (int)o->erase;
-	int top = choice(w[6], p.h) - size / 2, left = choice(w[7], p.w) - size / 2;
-
-	cut(p, (int)o->crop, choice(w[0], 2 * (int)o->crop + 1), choice(w[1], 2 * (int)o->crop + 1), o->reflect);
-	move(p, choice(w[2], 2 * down + 1) - down, choice(w[3], 2 * across + 1) - across, o->reflect);
-	for (int i = 0; i < p.h && happens(w[4], o->flip); i++)
-		for (int k = 0; k < p.w / 2; k++)
-			swap(&p.v[i * p.w + k], &p.v[i * p.w + p.w - 1 - k]);
-	for (int i = 0; i < p.h / 2 && happens(w[5], o->vflip); i++)
-		for (int k = 0; k < p.w; k++)
-			swap(&p.v[i * p.w + k], &p.v[(p.h - 1 - i) * p.w + k]);
-	for (int i = 0; i < p.h && happens(w[8], o->erase_p > 0 ? o->erase_p : 1); i++)
-		for (int k = 0; k < p.w; k++)
-			if (i >= top && i < top + size && k >= left && k < left + size)
-				p.v[i * p.w + k] = 0;
-}
-
-/* ---- values ---- */
-
-static clef_tensor *apply(clef_tensor **x, const void *opts)
-{
-	clef_rng rng = stream;
-	clef_tensor *y = clef_augment(x[0], opts, &rng);
-
-	ck_assert_uint_eq(rng.seed, stream.seed);
-	ck_assert_uint_eq(rng.counter, stream.counter + 1);
-	return y;
-}
-
-static void reference(const ref_array *x, const void *opts, ref_array *y)
-{
-	const int64_t *dim = x->shape.dim;
-	size_t images = (size_t)dim[0];
-	uint32_t *words = ck_new(calloc(12 * images + 1, sizeof(*words)));
-	clef_rng rng = stream;
-	plane p = { (int)dim[2], (int)dim[3], y->v };
-
-	clef_rng_uint32(&rng, words, 12 * images);
-	for (int64_t i = 0; i < x->numel; i++)
-		y->v[i] = x->v[i];
-	for (int64_t i = 0; i < dim[0] * dim[1] && x->numel; i++, p.v += p.h * p.w)
-		augment_plane(p, opts, words + 12 * (i / dim[1]));
-	free(words);
-}
-
-START_TEST(values)
-{
-	static const clef_augment_opts opts[] = {
-		{ 0 },
-		{ .crop = 2 },
-		{ .flip = 0.5f },
-		{ .vflip = 0.5f },
-		{ .erase = 3 },
-		{ .crop = 3, .reflect = true },
-		{ .translate = 0.3f },
-		{ .translate = 0.99f, .reflect = true },
-		{ .erase = 2, .erase_p = 0.5f },
-		{ .flip = 1, .vflip = 1, .erase = 4 },
-		{ .crop = 3, .translate = 0.5f, .flip = 0.5f, .vflip = 0.3f, .erase = 3, .erase_p = 0.7f },
-		{ .crop = 3, .translate = 0.9f, .flip = 0.5f },
-		{ .crop = 3, .translate = 0.4f, .flip = 0.5f, .vflip = 0.3f, .erase = 3, .reflect = true },
-	};
-	static const clef_shape shapes[] = { { 4, { 5, 2, 4, 5 } }, { 4, { 2057, 1, 5, 4 } }, { 4, { 2, 3, 32, 32 } } };
-
-	for (int s = 0; s < (test_small() ? 1 : CLEF_COUNT(shapes)); s++)
-		for (int i = 0; i < CLEF_COUNT(opts); i++)
-			op_case_run(&(op_case){ .name = "augment",
-						.apply = apply,
-						.reference = reference,
-						.opts = &opts[i],
-						.inputs = 1,
-						.in = { { .shape = shapes[s], .lo = 1, .hi = 9 } },
-						.no_gradient = true });
-}
-END_TEST
-
-START_TEST(sizes_at_the_edge)
-{
-	static const clef_augment_opts all = { .crop = 0, .translate = 0.9f, .flip = 1, .vflip = 1, .reflect = true };
-	static const clef_shape shapes[] = {
-		{ 4, { 3, 1, 1, 1 } }, { 4, { 0, 3, 4, 4 } }, { 4, { 2, 0, 4, 4 } }, { 4, { 2, 3, 0, 4 } },
-		{ 4, { 2, 3, 4, 0 } }, { 4, { 2, 1, 1, 9 } }, { 4, { 2, 1, 9, 1 } },
-	};
-
-	for (int i = 0; i < CLEF_COUNT(shapes); i++)
-		op_case_run(&(op_case){ .name = "augment",
-					.apply = apply,
-					.reference = reference,
-					.opts = &all,
-					.inputs = 1,
-					.in = { { .shape = shapes[i], .lo = 1, .hi = 9 } },
-					.no_gradient = true });
+	check_family(&clef__family_augment);
 }
 END_TEST
 
@@ -344,8 +182,7 @@ Suite *augment_suite(void)
 	Suite *s = suite_create("augment");
 	TCase *c = nn_add_case(s, "augment");
 
-	tcase_add_test(c, values);
-	tcase_add_test(c, sizes_at_the_edge);
+	tcase_add_test(c, augment);
 	tcase_add_test(c, covered_pixels_are_zero);
 	tcase_add_test(c, all_places_are_equally_likely);
 	tcase_add_test(c, wrong_options);

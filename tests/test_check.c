@@ -27,6 +27,8 @@ START_TEST(normalized)
 	same("norm p=inf dims-1,0 x2x3", "norm x2x3 dims-1,0 p=inf");
 	same("norm x3 p-inf", "norm x3 p=-inf");
 	same("bce_loss x3 weight=scalar reduction=mean", "bce_loss x3 weight=scalar");
+	same("activate act_p=-0 act=elu x3", "activate x3 act=elu act_p-0");
+	same("activate act_p=0 act=none x3", "activate x3");
 }
 END_TEST
 
@@ -63,6 +65,10 @@ START_TEST(refusals)
 	refused("kl_div x3 reduction=most", "there are mean, sum, none, batchmean");
 	refused("linear x3 out2.5", "a whole number is expected");
 	refused("random draw=normall", "there are uniform, normal,");
+	refused("transpose x2x3", "transpose needs two dimensions, as in dims0,1");
+	refused("slice x5 range0,1,2,3", "slice wants start, stop and step, as in range1,4,2");
+	refused("split x5 size2 use3", "split: part 3 of 3, counted from 0");
+	refused("cat x5 more1,2,3,4,5,6", "cat of 7 tensors: 6 at most");
 	refused("random", "random needs draw, as in draw=uniform");
 	ck_fails(clef_check_normalize(NULL, NULL, 0), CLEF_ERROR_INVALID, "clef_check_normalize");
 }

@@ -1,120 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dropout, and draws by probabilities: against the random numbers of the host, which are drawn from the same stream. */
+/* Dropout, and draws by probabilities: the problems of their families, edges, shares, replays, and what is refused. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_case.h"
 #include "check_clef.h"
-#include "op_case.h"
-
-typedef struct drop_case {
-	float p;
-	bool off, channels;
-	clef_rng rng;
-} drop_case;
-
-static clef_tensor *apply_drop(clef_tensor **x, const void *opts)
-{
-	const drop_case *c = opts;
-	clef_rng rng = c->rng;
-	clef_tensor *y =
-		c->channels ? clef_dropout2d(x[0], c->p, !c->off, &rng) : clef_dropout(x[0], c->p, !c->off, &rng);
-
-	ck_assert(rng.seed == c->rng.seed && rng.counter == c->rng.counter + (c->off || c->p == 0 ? 0 : 1));
-	return y;
-}
-
-static void reference_drop(const ref_array *x, const void *opts, ref_array *y)
-{
-	const drop_case *c = opts;
-	int64_t draws = c->channels ? x->shape.dim[0] * x->shape.dim[1] : x->numel,
-		inner = draws ? x->numel / draws : 1;
-	float *u = malloc((size_t)draws * sizeof(float) + 1);
-	clef_rng rng = c->rng;
-
-	ck_assert_ptr_nonnull(u);
-	clef_rng_uniform(&rng, u, (size_t)draws);
-	for (int64_t i = 0; i < x->numel; i++)
-		y->v[i] = c->off ? x->v[i] : u[i / inner] < c->p ? 0 : x->v[i] / (1 - (double)c->p);
-	free(u);
-}
-
-static void run_drop(clef_shape shape, float p, bool channels)
-{
-	/* Quotients by 1 - 0.5 and 1 - 0.75 are exact. */
-	const bool exact = p == 0 || p == 0.5f || p == 0.75f || p == 1;
-	drop_case c = { p, false, channels, { 0x123456789abcdef0u, 41 } };
-	op_case row = { .name = channels ? "dropout2d" : "dropout",
-			.apply = apply_drop,
-			.reference = reference_drop,
-			.opts = &c,
-			.inputs = 1,
-			.in = { { .shape = shape, .lo = 1, .hi = 9, .whole = exact } } };
-
-	op_case_run(&row);
-	c.off = true;
-	op_case_run(&row);
-}
+#include "families.h"
 
 START_TEST(dropout)
 {
-	run_drop(CLEF_SHAPE(3, 5), 0.5f, false);
-	run_drop(CLEF_SHAPE(130), 0.25f, false);
-	run_drop(CLEF_SHAPE(2, 3, 4), 0.5f, true);
-	if (test_small())
-		return;
-	run_drop(CLEF_SHAPE(257, 33), 0.75f, false);
-	run_drop(CLEF_SHAPE(257), 0.1f, false);
-	run_drop(CLEF_SHAPE(33), 0, false);
-	run_drop(CLEF_SHAPE(33), 1, false);
-	run_drop(CLEF_SCALAR, 0.5f, false);
-	run_drop(CLEF_SHAPE(0, 5), 0.5f, false);
-	run_drop(CLEF_SHAPE(5, 33), 0.75f, true);
-	run_drop(CLEF_SHAPE(9, 33, 3, 3), 0.3f, true);
-	run_drop(CLEF_SHAPE(2, 5, 7), 1, true);
-	run_drop(CLEF_SHAPE(2, 5, 7), 0, true);
-	run_drop(CLEF_SHAPE(2, 0, 7), 0.5f, true);
+	check_family(&clef__family_dropout);
 }
 END_TEST
 
-/* ---- zeros and ones by probabilities ---- */
-
-static clef_tensor *apply_bernoulli(clef_tensor **x, const void *opts)
+START_TEST(dropout2d)
 {
-	clef_rng rng = *(const clef_rng *)opts;
-	clef_tensor *y = clef_bernoulli(x[0], &rng);
-
-	ck_assert(rng.counter == ((const clef_rng *)opts)->counter + 1);
-	return y;
+	check_family(&clef__family_dropout2d);
 }
-
-static void reference_bernoulli(const ref_array *x, const void *opts, ref_array *y)
-{
-	float *u = malloc((size_t)x->numel * sizeof(float) + 1);
-	clef_rng rng = *(const clef_rng *)opts;
-
-	ck_assert_ptr_nonnull(u);
-	clef_rng_uniform(&rng, u, (size_t)x->numel);
-	for (int64_t i = 0; i < x->numel; i++)
-		y->v[i] = (double)u[i] < x->v[i];
-	free(u);
-}
+END_TEST
 
 START_TEST(bernoulli)
 {
-	static const clef_shape shapes[] = { { 1, { 1 } },       { 2, { 3, 5 } },     { 1, { 64 } }, { 1, { 257 } },
-					     { 0, { 0 } },       { 2, { 0, 4 } },     { 1, { 63 } }, { 1, { 4 } },
-					     { 2, { 65, 129 } }, { 3, { 33, 2, 33 } } };
-	static const clef_rng rng = { 0xfedcba9876543210u, 5 };
-
-	for (int i = 0; i < CLEF_COUNT(shapes) - (test_small() ? 2 : 0); i++)
-		op_case_run(&(op_case){ .name = "bernoulli",
-					.apply = apply_bernoulli,
-					.reference = reference_bernoulli,
-					.opts = &rng,
-					.inputs = 1,
-					.in = { { .shape = shapes[i], .lo = -0.2, .hi = 1.2 } },
-					.no_gradient = true });
+	check_family(&clef__family_bernoulli);
 }
 END_TEST
 
@@ -267,6 +175,7 @@ Suite *dropout_suite(void)
 	tcase_set_timeout(c, 120);
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
 	tcase_add_test(c, dropout);
+	tcase_add_test(c, dropout2d);
 	tcase_add_test(c, bernoulli);
 	tcase_add_test(c, bernoulli_edges);
 	tcase_add_test(c, probability);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The linear layer with an activation against the two operations one after another: values and all gradients, for every
- * activation there is, with its defaults and other parameters, and what fusing them saves.
+ * The linear layer with an activation: its problems, and against the two operations one after another: values and all
+ * gradients, for every activation there is, with its defaults and other parameters; and what fusing them saves.
  */
 #define _XOPEN_SOURCE 700
 #include <math.h>
@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "activation_internal.h"
+#include "check_case.h"
 #include "check_clef.h"
+#include "families.h"
 #include "gemm_case.h"
 
 enum { X, W, BIAS, OPERANDS };
@@ -187,6 +189,26 @@ START_TEST(every_activation)
 }
 END_TEST
 
+/* ---- problems ---- */
+
+START_TEST(activate)
+{
+	check_family(&clef__family_activate);
+}
+END_TEST
+
+START_TEST(linear_act)
+{
+	check_family(&clef__family_linear_act);
+}
+END_TEST
+
+START_TEST(add_act)
+{
+	check_family(&clef__family_add_act);
+}
+END_TEST
+
 /* ---- what it saves ---- */
 
 typedef struct cost {
@@ -255,6 +277,9 @@ Suite *linear_act_suite(void)
 	suite_add_tcase(s, c);
 	c = tcase_create("linear_act");
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
+	tcase_add_test(c, activate);
+	tcase_add_test(c, linear_act);
+	tcase_add_test(c, add_act);
 	tcase_add_test(c, fused_is_one_operation);
 	tcase_add_test(c, errors);
 	suite_add_tcase(s, c);

@@ -1,237 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Products of matrices: ranks, broadcasting, transposes and sizes of zero against sums in double precision, on whole
- * numbers for equality; how many launches they take; and sums over the batch that are too large for scratch.
+ * Products of matrices: the problems of their families; how many launches they take; and sums over the batch that are
+ * too large for scratch.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_case.h"
 #include "check_clef.h"
-#include "op_case.h"
+#include "families.h"
 
-/* ---- the reference ---- */
-
-typedef struct trans {
-	bool a, b;
-} trans;
-
-static clef_tensor *apply_matmul(clef_tensor **x, const void *opts)
+START_TEST(matmul)
 {
-	const trans *t = opts;
-
-	return t->a || t->b ? clef_matmul_trans(x[0], t->a, x[1], t->b) : clef_matmul(x[0], x[1]);
-}
-
-/* Both operands are the one input. */
-static clef_tensor *apply_square(clef_tensor **x, const void *opts)
-{
-	const trans *t = opts;
-
-	return clef_matmul_trans(x[0], t->a, x[0], t->b);
-}
-
-/* The shape with two dimensions at least: a vector is a row of a or a column of b. */
-static clef_shape as_matrix(clef_shape s, bool is_b)
-{
-	return s.ndim > 1 ? s : is_b ? CLEF_SHAPE(s.dim[0], 1) : CLEF_SHAPE(1, s.dim[0]);
-}
-
-/* Element (r, c) of op(x) at the index of the batch whose dimensions are given from the innermost. */
-static double element(const ref_array *x, bool is_b, bool transposed, const int64_t *index, int64_t r, int64_t c)
-{
-	clef_shape s = as_matrix(x->shape, is_b);
-	int64_t rows = s.dim[s.ndim - 2], columns = s.dim[s.ndim - 1], at = 0;
-
-	for (int i = 0; i < s.ndim - 2; i++) {
-		int64_t inner = s.ndim - 3 - i;
-
-		at = at * s.dim[i] + (s.dim[i] == 1 ? 0 : index[inner]);
-	}
-	return x->v[(at * rows + (transposed ? c : r)) * columns + (transposed ? r : c)];
-}
-
-static void reference(const ref_array *a, const ref_array *b, const trans *t, ref_array *y)
-{
-	clef_shape as = as_matrix(a->shape, false), bs = as_matrix(b->shape, true);
-	int batch = (as.ndim > bs.ndim ? as.ndim : bs.ndim) - 2;
-	int64_t m = as.dim[as.ndim - (t->a ? 1 : 2)], k = as.dim[as.ndim - (t->a ? 2 : 1)];
-	int64_t n = bs.dim[bs.ndim - (t->b ? 2 : 1)];
-
-	for (int64_t e = 0; e < y->numel; e++) {
-		int64_t index[CLEF_MAX_DIMS] = { 0 }, rest = e / n / m;
-		double sum = 0;
-
-		for (int i = 0; i < batch; i++) {
-			int64_t size = y->shape.dim[batch - 1 - i];
-
-			index[i] = rest % size;
-			rest /= size;
-		}
-		for (int64_t l = 0; l < k; l++)
-			sum += element(a, false, t->a, index, e / n % m, l) * element(b, true, t->b, index, l, e % n);
-		y->v[e] = sum;
-	}
-}
-
-static void reference_matmul(const ref_array *x, const void *opts, ref_array *y)
-{
-	reference(&x[0], &x[1], opts, y);
-}
-
-static void reference_square(const ref_array *x, const void *opts, ref_array *y)
-{
-	reference(&x[0], &x[0], opts, y);
-}
-
-/* ---- cases ---- */
-
-typedef struct shapes {
-	clef_shape a, b;
-} shapes;
-
-static clef_shape swapped(clef_shape s, bool swap)
-{
-	int64_t last = s.dim[s.ndim - 1];
-
-	if (swap) {
-		s.dim[s.ndim - 1] = s.dim[s.ndim - 2];
-		s.dim[s.ndim - 2] = last;
-	}
-	return s;
-}
-
-static void run_case(const shapes *s, trans t, bool whole)
-{
-	char name[400], a[160], b[160];
-	clef_shape as = swapped(s->a, t.a), bs = swapped(s->b, t.b);
-
-	snprintf(name, sizeof(name), "matmul %s%s %s%s", clef_shape_text(as, a, sizeof(a)), t.a ? "'" : "",
-		 clef_shape_text(bs, b, sizeof(b)), t.b ? "'" : "");
-	op_case_run(&(op_case){ .name = name,
-				.apply = apply_matmul,
-				.reference = reference_matmul,
-				.opts = &t,
-				.inputs = 2,
-				.in = { { .shape = as, .lo = -8, .hi = 8, .whole = whole },
-					{ .shape = bs, .lo = -8, .hi = 8, .whole = whole } } });
-}
-
-/* With every transpose that the ranks allow. */
-static void run_cases(const shapes *s, int count)
-{
-	for (int i = 0; i < count; i++)
-		for (int way = 0; way < 4; way++)
-			if ((!(way & 1) || s[i].a.ndim > 1) && (!(way & 2) || s[i].b.ndim > 1))
-				run_case(&s[i], (trans){ way & 1, way & 2 }, true);
-}
-
-START_TEST(small_cases)
-{
-	const shapes s[] = { { CLEF_SHAPE(3, 4), CLEF_SHAPE(4, 5) }, { CLEF_SHAPE(2, 1, 3), CLEF_SHAPE(3, 2) } };
-
-	run_cases(s, CLEF_COUNT(s));
+	check_family(&clef__family_matmul);
 }
 END_TEST
 
-START_TEST(plain_matrices)
+START_TEST(matmul_trans)
 {
-	const shapes s[] = { { CLEF_SHAPE(1, 1), CLEF_SHAPE(1, 1) },
-			     { CLEF_SHAPE(33, 1), CLEF_SHAPE(1, 17) },
-			     { CLEF_SHAPE(1, 257), CLEF_SHAPE(257, 1) },
-			     { CLEF_SHAPE(40, 65), CLEF_SHAPE(65, 33) } };
-
-	if (test_small())
-		test_skip("large");
-	run_cases(s, CLEF_COUNT(s));
-	run_case(&s[3], (trans){ false, true }, false);
-}
-END_TEST
-
-START_TEST(vectors)
-{
-	const shapes s[] = { { CLEF_SHAPE(5), CLEF_SHAPE(5) },          { CLEF_SHAPE(257), CLEF_SHAPE(257) },
-			     { CLEF_SHAPE(5), CLEF_SHAPE(5, 3) },       { CLEF_SHAPE(3, 5), CLEF_SHAPE(5) },
-			     { CLEF_SHAPE(5), CLEF_SHAPE(2, 5, 3) },    { CLEF_SHAPE(2, 3, 5), CLEF_SHAPE(5) },
-			     { CLEF_SHAPE(5), CLEF_SHAPE(2, 3, 5, 4) }, { CLEF_SHAPE(2, 2, 3, 5), CLEF_SHAPE(5) },
-			     { CLEF_SHAPE(1), CLEF_SHAPE(1) } };
-
-	run_cases(s, test_small() ? 1 : CLEF_COUNT(s));
-}
-END_TEST
-
-START_TEST(batches)
-{
-	const shapes s[] = { { CLEF_SHAPE(2, 3, 4), CLEF_SHAPE(2, 4, 5) },
-			     { CLEF_SHAPE(3, 33, 17), CLEF_SHAPE(3, 17, 9) },
-			     { CLEF_SHAPE(2, 3, 2, 3), CLEF_SHAPE(2, 3, 3, 2) },
-			     { CLEF_SHAPE(2, 1, 2, 3, 4), CLEF_SHAPE(2, 1, 2, 4, 5) },
-			     { CLEF_SHAPE(7, 1, 3, 1), CLEF_SHAPE(7, 1, 1, 2) } };
-
-	run_cases(s, test_small() ? 1 : CLEF_COUNT(s));
-}
-END_TEST
-
-/* Sums over all dimensions of the batch, over outer, inner and middle ones; and both operands repeated. */
-START_TEST(broadcasts)
-{
-	const shapes s[] = { { CLEF_SHAPE(2, 1, 3, 4), CLEF_SHAPE(3, 4, 5) },
-			     { CLEF_SHAPE(2, 3, 4), CLEF_SHAPE(4, 5) },
-			     { CLEF_SHAPE(3, 4), CLEF_SHAPE(2, 4, 5) },
-			     { CLEF_SHAPE(2, 3, 4), CLEF_SHAPE(1, 4, 5) },
-			     { CLEF_SHAPE(1, 3, 4), CLEF_SHAPE(2, 4, 5) },
-			     { CLEF_SHAPE(2, 3, 3, 4), CLEF_SHAPE(1, 3, 4, 5) },
-			     { CLEF_SHAPE(2, 3, 3, 4), CLEF_SHAPE(2, 1, 4, 5) },
-			     { CLEF_SHAPE(2, 3, 2, 3, 4), CLEF_SHAPE(2, 1, 2, 4, 3) },
-			     { CLEF_SHAPE(1, 3, 1, 3, 4), CLEF_SHAPE(2, 1, 2, 4, 3) },
-			     { CLEF_SHAPE(3, 2, 1, 2, 3), CLEF_SHAPE(1, 2, 3, 2) },
-			     { CLEF_SHAPE(2, 1, 2, 1, 2, 1, 2, 3), CLEF_SHAPE(1, 2, 1, 2, 1, 2, 3, 2) },
-			     { CLEF_SHAPE(1, 1, 3, 4), CLEF_SHAPE(4, 5) },
-			     { CLEF_SHAPE(2, 1, 257), CLEF_SHAPE(257, 3) } };
-
-	run_cases(s, test_small() ? 1 : CLEF_COUNT(s));
-}
-END_TEST
-
-START_TEST(nothing_to_multiply)
-{
-	const shapes s[] = { { CLEF_SHAPE(2, 3, 0), CLEF_SHAPE(2, 0, 5) },
-			     { CLEF_SHAPE(0, 3, 4), CLEF_SHAPE(4, 5) },
-			     { CLEF_SHAPE(0, 3, 4), CLEF_SHAPE(0, 4, 5) },
-			     { CLEF_SHAPE(3, 4), CLEF_SHAPE(0, 4, 5) },
-			     { CLEF_SHAPE(2, 0, 4), CLEF_SHAPE(4, 5) },
-			     { CLEF_SHAPE(2, 3, 4), CLEF_SHAPE(4, 0) },
-			     { CLEF_SHAPE(0), CLEF_SHAPE(0) },
-			     { CLEF_SHAPE(2, 3, 0), CLEF_SHAPE(0) },
-			     { CLEF_SHAPE(0), CLEF_SHAPE(0, 3) },
-			     { CLEF_SHAPE(0, 4), CLEF_SHAPE(4) },
-			     { CLEF_SHAPE(0, 1, 3, 4), CLEF_SHAPE(2, 4, 5) } };
-
-	run_cases(s, test_small() ? 2 : CLEF_COUNT(s));
-	/* Sizes whose product no integer holds. */
-	run_case(&(shapes){ CLEF_SHAPE(INT32_MAX, INT32_MAX, INT32_MAX, 0, 3, 4), CLEF_SHAPE(4, 5) },
-		 (trans){ false, false }, true);
-	run_case(&(shapes){ CLEF_SHAPE(INT32_MAX, INT32_MAX, INT32_MAX, 0, 4), CLEF_SHAPE(4, 5) },
-		 (trans){ false, false }, true);
-}
-END_TEST
-
-/* Both gradients go to one tensor. */
-START_TEST(one_tensor_twice)
-{
-	for (int way = 0; way < 4; way++) {
-		const trans t = { way & 1, way & 2 };
-		bool square = t.a == t.b;
-
-		op_case_run(&(op_case){ .name = "matmul of x and x",
-					.apply = apply_square,
-					.reference = reference_square,
-					.opts = &t,
-					.inputs = 1,
-					.in = { { .shape = square ? CLEF_SHAPE(2, 4, 4) : CLEF_SHAPE(2, 3, 4),
-						  .lo = -8,
-						  .hi = 8,
-						  .whole = true } } });
-	}
+	check_family(&clef__family_matmul_trans);
 }
 END_TEST
 
@@ -433,13 +220,8 @@ Suite *matmul_suite(void)
 	TCase *c = tcase_create("matmul");
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
-	tcase_add_test(c, small_cases);
-	tcase_add_test(c, plain_matrices);
-	tcase_add_test(c, vectors);
-	tcase_add_test(c, batches);
-	tcase_add_test(c, broadcasts);
-	tcase_add_test(c, nothing_to_multiply);
-	tcase_add_test(c, one_tensor_twice);
+	tcase_add_test(c, matmul);
+	tcase_add_test(c, matmul_trans);
 	tcase_add_test(c, runs_give_equal_bits);
 	tcase_add_test(c, batches_are_one_launch);
 	tcase_add_test(c, sum_beyond_scratch);

@@ -9,7 +9,30 @@
 /* clang-format off */
 #define CLEF__FAMILY_MAP(X) \
 	X(prelu) \
+	X(activate) \
+	X(add_act) \
 	X(linear) \
+	X(linear_act) \
+	X(matmul) \
+	X(matmul_trans) \
+	X(permute) \
+	X(transpose) \
+	X(cat) \
+	X(stack) \
+	X(slice) \
+	X(split) \
+	X(pad) \
+	X(expand) \
+	X(gather) \
+	X(index_select) \
+	X(embedding) \
+	X(upsample) \
+	X(pixel_shuffle) \
+	X(pixel_unshuffle) \
+	X(dropout) \
+	X(dropout2d) \
+	X(bernoulli) \
+	X(augment) \
 	X(reshape) \
 	X(flatten) \
 	X(sum) \

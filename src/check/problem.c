@@ -349,6 +349,14 @@ static size_t write_term(const clef__problem *p, const clef__term *t, char *text
 	}
 }
 
+/* A negative zero is not a preset of zero: some operations tell them apart. */
+static bool is_preset(const clef__problem *p, const clef__term *t)
+{
+	double value = load(p, t);
+
+	return value == t->preset && !signbit(value) == !signbit(t->preset);
+}
+
 static void write_problem(const reader *r, const clef__problem *p)
 {
 	const clef__term *t = p->family->terms;
@@ -358,7 +366,7 @@ static void write_problem(const reader *r, const clef__problem *p)
 	for (int i = 0; t && t[i].name && used < CLEF__PROBLEM_TEXT; i++) {
 		bool always = t[i].kind == CLEF__TERM_SHAPE || t[i].kind == CLEF__TERM_LIST;
 
-		if (r->seen[i] && (always || load(p, &t[i]) != t[i].preset))
+		if (r->seen[i] && (always || !is_preset(p, &t[i])))
 			used += write_term(p, &t[i], text + used, CLEF__PROBLEM_TEXT - used);
 	}
 	if (p->whole && used < CLEF__PROBLEM_TEXT)
