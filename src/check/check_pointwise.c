@@ -7,6 +7,8 @@
 
 #include <clef/ops.h>
 
+#include "activation_internal.h"
+#include "check_activation.h"
 #include "families.h"
 
 typedef struct unary_opts {
@@ -206,6 +208,35 @@ static const clef__term terms_binary[] = {
 };
 
 #include <clef/pointwise.def>
+
+/* ---- as activations ---- */
+
+const char *const clef__activation_words[] = {
+	"none",
+#define CLEF_UNARY0(name, NAME, value, gradient)             #name,
+#define CLEF_UNARY1(name, NAME, p, d, value, gradient)       #name,
+#define CLEF_UNARY2(name, NAME, p, d, q, e, value, gradient) #name,
+#include <clef/pointwise.def>
+	NULL,
+};
+
+double clef__ref_activate(clef_activation activation, double x)
+{
+	const clef_activation a = clef__activation_resolve(activation);
+
+	switch (a.kind) {
+#define CASE(name, NAME)                                                                                               \
+	case CLEF_ACT_##NAME:                                                                                          \
+		return value_##name(x, (double)a.p, (double)a.q);
+#define CLEF_UNARY0(name, NAME, value, gradient)             CASE(name, NAME)
+#define CLEF_UNARY1(name, NAME, p, d, value, gradient)       CASE(name, NAME)
+#define CLEF_UNARY2(name, NAME, p, d, q, e, value, gradient) CASE(name, NAME)
+#include <clef/pointwise.def>
+#undef CASE
+	default:
+		return x;
+	}
+}
 
 /* ---- prelu ---- */
 

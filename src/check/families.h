@@ -10,6 +10,10 @@
 #define CLEF__FAMILY_MAP(X) \
 	X(prelu) \
 	X(linear) \
+	X(conv2d) \
+	X(conv1d) \
+	X(conv_transpose2d) \
+	X(conv_transpose1d) \
 	X(reshape) \
 	X(flatten) \
 	X(sum) \
