@@ -20,7 +20,7 @@ static const char *const mode_words[] = { "zeros", "reflect", "replicate", "circ
 		.name = term, .kind = CLEF__TERM_WORD, .offset = offsetof(clef__conv_problem, field), .words = words_, \
 		.about = about_                                                                                        \
 	}
-#define CHANNELS NUMBER("n", n, 1, 0, "images"), NUMBER("c", c, 1, 0, "their channels")
+#define CHANNELS NUMBER("n", n, 1, 0, "images"), NUMBER("c", c, -1, 0, "their channels")
 #define LAST                                                                                                           \
 	NUMBER("g", g, 1, 1, "groups of channels"), CLEF__ACTIVATION_TERMS(clef__conv_problem, act),                   \
 		{ .name = "no_bias",                                                                                   \
@@ -35,8 +35,8 @@ static const char *const mode_words[] = { "zeros", "reflect", "replicate", "circ
 
 /* Of images. */
 #define SIZES                                                                                                          \
-	CHANNELS, NUMBER("h", h, 8, 0, "rows"), NUMBER("w", w, 0, 0, "columns; 0: as h"),                              \
-		NUMBER("k", k, 1, 0, "outputs"), NUMBER("r", r, 3, 0, "rows of the kernel"),                           \
+	CHANNELS, NUMBER("h", h, -1, 0, "rows"), NUMBER("w", w, 0, 0, "columns; 0: as h"),                             \
+		NUMBER("k", k, -1, 0, "outputs"), NUMBER("r", r, -1, 0, "rows of the kernel"),                         \
 		NUMBER("s", s, 0, 0, "its columns; 0: as r"), NUMBER("st", st, 1, 0, "stride"),                        \
 		NUMBER("stw", stw, 0, 0, "stride of columns; 0: as st"), NUMBER("p", p, 0, 0, "padding on all sides"), \
 		NUMBER("pw", pw, 0, 0, "padding left and right; 0: as p"), NUMBER("pt", pt, 0, 0, "more at the top"),  \
@@ -45,8 +45,8 @@ static const char *const mode_words[] = { "zeros", "reflect", "replicate", "circ
 		NUMBER("dw", dw, 0, 0, "dilation of columns; 0: as d")
 /* Of rows. */
 #define SIZES1                                                                                                         \
-	CHANNELS, NUMBER("l", w, 8, 0, "elements"), NUMBER("k", k, 1, 0, "outputs"),                                   \
-		NUMBER("r", s, 3, 0, "elements of the kernel"), NUMBER("st", stw, 1, 0, "stride"),                     \
+	CHANNELS, NUMBER("l", w, -1, 0, "elements"), NUMBER("k", k, -1, 0, "outputs"),                                 \
+		NUMBER("r", s, -1, 0, "elements of the kernel"), NUMBER("st", stw, 1, 0, "stride"),                    \
 		NUMBER("p", pw, 0, 0, "padding at both ends"), NUMBER("pl", pl, 0, 0, "more on the left"),             \
 		NUMBER("pr", pr, 0, 0, "more on the right"), NUMBER("d", dw, 1, 0, "dilation")
 
@@ -69,7 +69,7 @@ static const clef__term terms_conv_transpose1d[] = { SIZES1, NUMBER("op", op, 0,
 /* clang-format off */
 static const char *const problems_conv2d[] = {
 #define BOTH(sizes) BOTH_OF(conv2d, sizes)
-#define STRIDES(sizes) BOTH(sizes), BOTH(sizes " st2"), BOTH(sizes " st3")
+#define STRIDES(sizes) BOTH(sizes " p1"), BOTH(sizes " st2 p1"), BOTH(sizes " st3 p1")
 #define EVERY(sizes) EVERY_OF(conv2d, sizes)
 	"conv2d n2 c3 h5 w6 k4 r3 p1 whole",
 	"conv2d c2 h6 w7 k3 r2 s3 st2 d2 no_bias",
@@ -165,17 +165,17 @@ static const char *const problems_conv2d[] = {
 	BOTH("c1 h3 w2 k2 r3 p1 mode=reflect"),
 	BOTH("n2 c3 h4 w5 k2 r3 p3 pw4 mode=reflect"),
 	BOTH("n2 c3 h4 w5 k2 r2 s3 st2 pt2 pr3 mode=reflect"),
-	BOTH("n2 c2 h6 w35 k4 r3 p2 d2 g2 mode=reflect"),
+	BOTH("n2 c2 h6 w35 k4 r3 p2 d2 mode=reflect g2"),
 	BOTH("n2 c2 h3 k4 r3 mode=reflect"),
 	BOTH("c1 h3 w2 k2 r3 p1 mode=replicate"),
 	BOTH("n2 c3 h4 w5 k2 r3 p4 pw4 mode=replicate"),
 	BOTH("n2 c3 h4 w5 k2 r2 s3 st2 pt2 pr3 mode=replicate"),
-	BOTH("n2 c2 h6 w35 k4 r3 p2 d2 g2 mode=replicate"),
+	BOTH("n2 c2 h6 w35 k4 r3 p2 d2 mode=replicate g2"),
 	BOTH("n2 c2 h3 k4 r3 mode=replicate"),
 	BOTH("c1 h3 w2 k2 r3 p1 mode=circular"),
 	BOTH("n2 c3 h4 w5 k2 r3 p4 pw4 mode=circular"),
 	BOTH("n2 c3 h4 w5 k2 r2 s3 st2 pt2 pr3 mode=circular"),
-	BOTH("n2 c2 h6 w35 k4 r3 p2 d2 g2 mode=circular"),
+	BOTH("n2 c2 h6 w35 k4 r3 p2 d2 mode=circular g2"),
 	BOTH("n2 c2 h3 k4 r3 mode=circular"),
 	BOTH("n2 c1 h1 k2 r3 p9 mode=replicate"),
 	BOTH("n2 c1 h1 k2 r3 p1 mode=circular"),
@@ -194,22 +194,22 @@ static const char *const problems_conv2d[] = {
 	BOTH("c131 h5 k14 r3 st2 p1"),
 	BOTH("n2 c530 h2 w3 k3 r1"),
 	/* Widths that vectors divide and do not. */
-	STRIDES("c2 h3 w1 k3 r3 p1"),
-	STRIDES("c2 h4 w2 k3 r3 p1"),
-	STRIDES("c2 h5 w3 k3 r3 p1"),
-	STRIDES("c2 h3 w4 k3 r3 p1"),
-	STRIDES("c2 h4 w7 k3 r3 p1"),
-	STRIDES("c2 h5 w8 k3 r3 p1"),
-	STRIDES("c2 h3 w14 k3 r3 p1"),
-	STRIDES("c2 h4 w15 k3 r3 p1"),
-	STRIDES("c2 h5 w16 k3 r3 p1"),
-	STRIDES("c2 h3 w17 k3 r3 p1"),
-	STRIDES("c2 h4 w18 k3 r3 p1"),
-	STRIDES("c2 h5 w31 k3 r3 p1"),
-	STRIDES("c2 h3 w32 k3 r3 p1"),
-	STRIDES("c2 h4 w33 k3 r3 p1"),
-	STRIDES("c2 h5 w49 k3 r3 p1"),
-	STRIDES("c2 h3 w64 k3 r3 p1"),
+	STRIDES("c2 h3 w1 k3 r3"),
+	STRIDES("c2 h4 w2 k3 r3"),
+	STRIDES("c2 h5 w3 k3 r3"),
+	STRIDES("c2 h3 w4 k3 r3"),
+	STRIDES("c2 h4 w7 k3 r3"),
+	STRIDES("c2 h5 w8 k3 r3"),
+	STRIDES("c2 h3 w14 k3 r3"),
+	STRIDES("c2 h4 w15 k3 r3"),
+	STRIDES("c2 h5 w16 k3 r3"),
+	STRIDES("c2 h3 w17 k3 r3"),
+	STRIDES("c2 h4 w18 k3 r3"),
+	STRIDES("c2 h5 w31 k3 r3"),
+	STRIDES("c2 h3 w32 k3 r3"),
+	STRIDES("c2 h4 w33 k3 r3"),
+	STRIDES("c2 h5 w49 k3 r3"),
+	STRIDES("c2 h3 w64 k3 r3"),
 	/* Bands of rows in one image, and blocks of several images with and without a border between them. */
 	BOTH("c2 h37 w16 k2 r3 p1"),
 	BOTH("c1 h70 w33 k1 r3 p1"),
@@ -258,14 +258,14 @@ static const char *const problems_conv_transpose2d[] = {
 	"conv_transpose2d c4 h3 w4 k2 r3 g2 no_bias",
 	EVERY("n2 c17 h7 w12 k14 r3 p1"),
 	EVERY("n2 c5 h7 w6 k4 r4 st2 p1"),
-	BOTH("c2 h3 w2 k3 r2 s3 st2 p1 oph1"),
+	"conv_transpose2d c2 h3 w2 k3 r2 s3 st2 p1 oph1 no_bias",
 	BOTH("n2 c3 h4 w33 k5 r3"),
 	BOTH("n2 c3 h25 k5 r1"),
 	BOTH("n2 c3 h4 w5 k5 r2 st2"),
 	BOTH("n2 c3 h4 w5 k5 r3 s4 st3 stw2 oph2 opw1"),
 	/* What is added is larger than the stride, but not than the dilation. */
 	BOTH("n2 c3 h4 w5 k5 r3 d3 oph2 opw1"),
-	BOTH("n2 c4 h4 w5 k6 r3 st2 p1 pb2 pl1 g2 oph1 opw1"),
+	BOTH("n2 c4 h4 w5 k6 r3 st2 p1 pb2 pl1 oph1 opw1 g2"),
 	BOTH("n2 c4 h1 k3 r5 st9 oph8"),
 	BOTH("n2 c16 h5 k16 r3 g2"),
 	/* More is cut than the kernel adds. */
@@ -280,7 +280,7 @@ static const char *const problems_conv_transpose1d[] = {
 #define EVERY(sizes) EVERY_OF(conv_transpose1d, sizes)
 	"conv_transpose1d n2 c3 l7 k4 r3 st2 p1 pl1 op1 whole",
 	EVERY("n2 c5 l33 k14 r3 p1"),
-	BOTH("n2 c3 l7 k4 r3 st2 p1 pl1 op1"),
+	"conv_transpose1d n2 c3 l7 k4 r3 st2 p1 pl1 op1 no_bias",
 	BOTH("n3 c4 l33 k6 r5 pr1 d2 g2"),
 	"conv_transpose1d c3 l37 k4 r1 act=relu",
 #undef BOTH
