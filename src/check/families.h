@@ -14,6 +14,12 @@
 	X(conv1d) \
 	X(conv_transpose2d) \
 	X(conv_transpose1d) \
+	X(batch_norm) \
+	X(layer_norm) \
+	X(rms_norm) \
+	X(group_norm) \
+	X(instance_norm) \
+	X(local_response_norm) \
 	X(reshape) \
 	X(flatten) \
 	X(sum) \
