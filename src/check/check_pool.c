@@ -145,8 +145,7 @@ static double pool(const pool_opts *o, const double *image, const axis *rows, in
 	}
 	if (!o->mean)
 		return largest;
-	return sum /
-	       (o->divisor ? o->divisor : (double)(count(rows, oh, padded) * count(columns, ow, padded)));
+	return sum / (o->divisor ? o->divisor : (double)(count(rows, oh, padded) * count(columns, ow, padded)));
 }
 
 static bool reference(const clef__ref *x, const void *opts, clef__ref *y)
@@ -198,12 +197,9 @@ static bool reference(const clef__ref *x, const void *opts, clef__ref *y)
 		NUMBER("divisor", divisor, 0, -INT32_MAX, "divides by this; 0: by the size of the window")
 #define DILATED NUMBER("d", window.dilation, 1, 0, "dilation")
 
-static const clef__term terms_max_pool2d[] = { PLAIN,
-					       WIDE,
-					       DILATED,
-					       NUMBER("dw", window.dilation_w, 0, 0, "dilation of columns; 0: as d"),
-					       CEIL,
-					       { NULL } };
+static const clef__term terms_max_pool2d[] = {
+	PLAIN, WIDE, DILATED, NUMBER("dw", window.dilation_w, 0, 0, "dilation of columns; 0: as d"), CEIL, { NULL }
+};
 static const clef__term terms_max_pool1d[] = { PLAIN, DILATED, CEIL, { NULL } };
 static const clef__term terms_avg_pool2d[] = { PLAIN, WIDE, MEAN, { NULL } };
 static const clef__term terms_avg_pool1d[] = { PLAIN, MEAN, { NULL } };
@@ -222,8 +218,8 @@ static const clef__term terms_1d[] = { X_TERM, NUMBER("out", out, 1, -1, "elemen
 
 /* The quick ones first. */
 #define WINDOWS_2D(X)                                                                                                  \
-	X("x1x2x4x4 k2", "")                                                                                           \
 	X("x1x1x5x6 k3 st2 p1", " ceil")                                                                               \
+	X("x1x2x4x4 k2", "")                                                                                           \
 	X("x2x3x33x17 k3 st2 p1", "")                                                                                  \
 	X("x2x3x12x12 k3 st1 p1", "")                                                                                  \
 	X("x3x7x9 k2 st3 kw5 stw2", "")                                                                                \
@@ -268,16 +264,20 @@ static const clef__term terms_1d[] = { X_TERM, NUMBER("out", out, 1, -1, "elemen
 #define ADAPTIVE_MEAN_2D(a)    BOTH("adaptive_avg_pool2d " a),
 #define ADAPTIVE_MEAN_1D(a)    BOTH("adaptive_avg_pool1d " a),
 
+/* clang-format off */
 static const char *const problems_max_pool2d[] = {
-	WINDOWS_2D(LARGEST_2D) BOTH("max_pool2d x1x1x6x5 k2 st1 d2"),
+	BOTH("max_pool2d x1x1x6x5 k2 st1 d2"),
+	WINDOWS_2D(LARGEST_2D)
 	BOTH("max_pool2d x2x2x12x13 k3 st2 p1 d2"),
 	BOTH("max_pool2d x2x2x12x13 k3 st4 d3 dw1 ceil"),
 	BOTH("max_pool2d x1x3x9x10 k3 st1 p1 d3"),
 	BOTH("max_pool2d x1x1x4x4 k1 st1 d2147483647"),
 };
 static const char *const problems_max_pool1d[] = {
-	WINDOWS_1D(LARGEST_1D) BOTH("max_pool1d x2x9x17 k3 st2 d4"),
+	WINDOWS_1D(LARGEST_1D)
+	BOTH("max_pool1d x2x9x17 k3 st2 d4"),
 };
+/* clang-format on */
 static const char *const problems_avg_pool2d[] = { WINDOWS_2D(MEANS_2D) };
 static const char *const problems_avg_pool1d[] = { WINDOWS_1D(MEANS_1D) };
 static const char *const problems_adaptive_max_pool2d[] = { SIZES_2D(ADAPTIVE_LARGEST_2D) };
@@ -295,9 +295,9 @@ static const char *const problems_adaptive_avg_pool1d[] = { SIZES_1D(ADAPTIVE_ME
 						    .reference = reference,                                            \
 						    CLEF__PROBLEMS(problems_##name_, quick_) };
 
-FAMILY(max_pool2d, 4)
+FAMILY(max_pool2d, 6)
 FAMILY(max_pool1d, 2)
-FAMILY(avg_pool2d, 6)
+FAMILY(avg_pool2d, 8)
 FAMILY(avg_pool1d, 2)
 FAMILY(adaptive_max_pool2d, 4)
 FAMILY(adaptive_max_pool1d, 1)

@@ -20,6 +20,14 @@
 	X(group_norm) \
 	X(instance_norm) \
 	X(local_response_norm) \
+	X(max_pool2d) \
+	X(max_pool1d) \
+	X(avg_pool2d) \
+	X(avg_pool1d) \
+	X(adaptive_max_pool2d) \
+	X(adaptive_max_pool1d) \
+	X(adaptive_avg_pool2d) \
+	X(adaptive_avg_pool1d) \
 	X(reshape) \
 	X(flatten) \
 	X(sum) \
