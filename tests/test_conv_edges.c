@@ -110,7 +110,7 @@ START_TEST(nan_travels)
 	for (int i = 0; i < CONV_IMPLS; i++) {
 		clef__problem p;
 
-		if (!conv_case_parse("conv2d h5 w21 r3 p1 no_bias whole", i, &p))
+		if (!conv_case_parse("conv2d c1 h5 w21 k1 r3 p1 no_bias whole", i, &p))
 			continue;
 		ck_ok(clef_tape_begin(tape));
 		x = ck_new(clef_input(tape, &array));
