@@ -12,6 +12,9 @@
 /* One problem on test_device. */
 void check_problem(const char *problem);
 
+/* The same; false where the device cannot do it. */
+bool check_problem_or_skip(const char *problem);
+
 /* All problems of a family; where test_small(), those of a quick check. */
 void check_family(const clef__family *family);
 

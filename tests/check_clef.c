@@ -163,3 +163,8 @@ void test_setenv(const char *name, const char *value)
 		ck_ok(clef_finish(test_device));
 	ck_assert((value ? setenv(name, value, 1) : unsetenv(name)) == 0);
 }
+
+clef_tensor *test_tensor(clef_shape shape, const float *values)
+{
+	return ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, shape, (void *)(uintptr_t)values }));
+}

@@ -49,6 +49,9 @@ extern clef_device *test_device;
  * kernels read the environment, which must not change under them. */
 void test_setenv(const char *name, const char *value);
 
+/* A float32 leaf on test_device. */
+clef_tensor *test_tensor(clef_shape shape, const float *values);
+
 void device_setup(void);
 void device_teardown(void);
 

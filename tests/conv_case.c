@@ -1,265 +1,112 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The definition of convolutions, written down as naively as can be. */
 #define _XOPEN_SOURCE 700
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "check_clef.h"
+#include "check_conv.h"
 #include "conv_case.h"
 
-/* ---- references ---- */
+/* ---- implementations ---- */
 
-static int64_t or_else(int value, int64_t other)
+const char *const *const conv_impls = clef__conv_words + 1;
+
+void conv_force(int impl)
 {
-	return value ? value : other;
+	clef__device_set_conv(test_device, impl < CONV_IMPLS ? conv_impls[impl] : NULL);
 }
 
-conv_geometry conv_geometry_of(const conv_case *c)
+void conv_force_name(const char *impl)
 {
-	const clef_conv2d_opts *o = &c->o;
-	conv_geometry g = { .groups = or_else(o->groups, 1) };
-
-	g.stride[0] = or_else(o->stride, 1);
-	g.stride[1] = or_else(o->stride_w, g.stride[0]);
-	g.dilation[0] = or_else(o->dilation, 1);
-	g.dilation[1] = or_else(o->dilation_w, g.dilation[0]);
-	g.before[0] = o->pad + o->pad_top;
-	g.after[0] = o->pad + o->pad_bottom;
-	g.before[1] = or_else(o->pad_w, o->pad) + o->pad_left;
-	g.after[1] = or_else(o->pad_w, o->pad) + o->pad_right;
-	if (c->one) {
-		g.stride[0] = g.dilation[0] = 1;
-		g.before[0] = g.after[0] = 0;
-	}
-	return g;
+	clef__device_set_conv(test_device, impl && *impl ? impl : NULL);
 }
 
-/* [a, b, w] as [a, b, 1, w]. */
-static clef_shape as_2d(clef_shape s)
+bool conv_has_cpu(void)
 {
-	return s.ndim == 3 ? CLEF_SHAPE(s.dim[0], s.dim[1], 1, s.dim[2]) : s;
+	const clef_device_info *info = clef_device_get_info(test_device);
+
+	return info->kind == CLEF_DEVICE_CPU && info->local_memory >= 1024 * 1024;
 }
 
-/* The pixel at i of a row of `size` with what surrounds it; -1 for a zero. */
-static int64_t pixel_at(int64_t i, int64_t size, clef_pad_mode mode)
+static void write_by(const char *problem, int impl, char text[CLEF__PROBLEM_TEXT])
 {
-	if (mode == CLEF_PAD_REPLICATE)
-		return i < 0 ? 0 : i >= size ? size - 1 : i;
-	if (mode == CLEF_PAD_CIRCULAR)
-		return (i + 10 * size) % size;
-	while (mode == CLEF_PAD_REFLECT && (i < 0 || i >= size))
-		i = i < 0 ? -i : size - 1 - (i - (size - 1));
-	return i < 0 || i >= size ? -1 : i;
+	snprintf(text, CLEF__PROBLEM_TEXT, "%s by=%s", problem, conv_impls[impl]);
 }
 
-static double image_at(const ref_array *x, int64_t n, int64_t c, int64_t i, int64_t j, clef_pad_mode mode)
-{
-	clef_shape s = as_2d(x->shape);
-
-	i = pixel_at(i, s.dim[2], mode);
-	j = pixel_at(j, s.dim[3], mode);
-	return i < 0 || j < 0 ? 0 : x->v[((n * s.dim[1] + c) * s.dim[2] + i) * s.dim[3] + j];
-}
-
-static double correlate(const ref_array *x, const conv_case *c, int64_t n, int64_t k, int64_t oh, int64_t ow)
-{
-	clef_shape w = as_2d(x[1].shape);
-	conv_geometry g = conv_geometry_of(c);
-	int64_t group = k / (w.dim[0] / g.groups);
-	double sum = 0;
-
-	for (int64_t i = 0; i < w.dim[1]; i++)
-		for (int64_t r = 0; r < w.dim[2]; r++)
-			for (int64_t s = 0; s < w.dim[3]; s++)
-				sum += x[1].v[((k * w.dim[1] + i) * w.dim[2] + r) * w.dim[3] + s] *
-				       image_at(&x[0], n, group * w.dim[1] + i,
-						oh * g.stride[0] + r * g.dilation[0] - g.before[0],
-						ow * g.stride[1] + s * g.dilation[1] - g.before[1], c->o.pad_mode);
-	return sum;
-}
-
-void conv_case_reference(const ref_array *x, const conv_case *c, ref_array *y, bool bias)
-{
-	clef_shape s = as_2d(y->shape);
-	int64_t at = 0;
-
-	for (int64_t n = 0; n < s.dim[0]; n++)
-		for (int64_t k = 0; k < s.dim[1]; k++)
-			for (int64_t i = 0; i < s.dim[2]; i++)
-				for (int64_t j = 0; j < s.dim[3]; j++)
-					y->v[at++] = correlate(x, c, n, k, i, j) + (bias ? x[2].v[k] : 0);
-}
-
-/* Spreads one pixel of x times the kernel over the images of y that it is linked to. */
-static void spread(const ref_array *x, const conv_case *c, int64_t at, ref_array *y)
-{
-	clef_shape xs = as_2d(x[0].shape), w = as_2d(x[1].shape), ys = as_2d(y->shape);
-	conv_geometry g = conv_geometry_of(c);
-	int64_t j = at % xs.dim[3], i = at / xs.dim[3] % xs.dim[2], from = at / xs.dim[3] / xs.dim[2] % xs.dim[1],
-		n = at / xs.dim[3] / xs.dim[2] / xs.dim[1], group = from / (xs.dim[1] / g.groups);
-
-	for (int64_t k = 0; k < w.dim[1]; k++)
-		for (int64_t r = 0; r < w.dim[2]; r++)
-			for (int64_t s = 0; s < w.dim[3]; s++) {
-				int64_t oh = i * g.stride[0] + r * g.dilation[0] - g.before[0];
-				int64_t ow = j * g.stride[1] + s * g.dilation[1] - g.before[1];
-
-				if (oh < 0 || oh >= ys.dim[2] || ow < 0 || ow >= ys.dim[3])
-					continue;
-				y->v[((n * ys.dim[1] + group * w.dim[1] + k) * ys.dim[2] + oh) * ys.dim[3] + ow] +=
-					x[0].v[at] * x[1].v[((from * w.dim[1] + k) * w.dim[2] + r) * w.dim[3] + s];
-			}
-}
-
-static void reference_transposed(const ref_array *x, const conv_case *c, ref_array *y, bool bias)
-{
-	clef_shape s = as_2d(y->shape);
-
-	for (int64_t i = 0; i < y->numel; i++)
-		y->v[i] = bias ? x[2].v[i / s.dim[3] / s.dim[2] % s.dim[1]] : 0;
-	for (int64_t i = 0; i < x[0].numel; i++)
-		spread(x, c, i, y);
-}
-
-static void reference(const ref_array *x, const void *opts, ref_array *y)
-{
-	const conv_case *c = opts;
-
-	(c->transposed ? reference_transposed : conv_case_reference)(x, c, y, true);
-}
-
-static void reference_no_bias(const ref_array *x, const void *opts, ref_array *y)
-{
-	const conv_case *c = opts;
-
-	(c->transposed ? reference_transposed : conv_case_reference)(x, c, y, false);
-}
-
-/* ---- the operations ---- */
-
-/* b NULL: without a bias. */
-static clef_tensor *apply_one(clef_tensor *x, clef_tensor *w, clef_tensor *b, const conv_case *c)
-{
-	const clef_conv2d_opts *f = &c->o;
-	const clef_conv1d_opts o = { (int)or_else(f->stride_w, f->stride),
-				     (int)or_else(f->pad_w, f->pad),
-				     f->pad_left,
-				     f->pad_right,
-				     (int)or_else(f->dilation_w, f->dilation),
-				     f->groups,
-				     f->pad_mode };
-	const clef_conv_transpose1d_opts t = { o.stride,        o.pad,      o.pad_left, o.pad_right,
-					       c->output_pad_w, o.dilation, o.groups };
-
-	if (c->transposed)
-		return b ? clef_conv_transpose1d(x, w, b, &t) : clef_conv_transpose1d_no_bias(x, w, &t);
-	return b ? clef_conv1d(x, w, b, &o) : clef_conv1d_no_bias(x, w, &o);
-}
-
-static clef_tensor *apply_any(clef_tensor *x, clef_tensor *w, clef_tensor *b, const conv_case *c)
-{
-	const clef_conv2d_opts *o = &c->o;
-	const clef_conv_transpose2d_opts t = { .stride = o->stride,
-					       .stride_w = o->stride_w,
-					       .pad = o->pad,
-					       .pad_w = o->pad_w,
-					       .pad_top = o->pad_top,
-					       .pad_bottom = o->pad_bottom,
-					       .pad_left = o->pad_left,
-					       .pad_right = o->pad_right,
-					       .output_pad_h = c->output_pad_h,
-					       .output_pad_w = c->output_pad_w,
-					       .dilation = o->dilation,
-					       .dilation_w = o->dilation_w,
-					       .groups = o->groups };
-
-	if (c->one)
-		return apply_one(x, w, b, c);
-	if (c->transposed)
-		return b ? clef_conv_transpose2d(x, w, b, &t) : clef_conv_transpose2d_no_bias(x, w, &t);
-	return b ? clef_conv2d(x, w, b, o) : clef_conv2d_no_bias(x, w, o);
-}
-
-static clef_tensor *apply(clef_tensor **x, const void *opts)
-{
-	return apply_any(x[0], x[1], x[2], opts);
-}
-
-static clef_tensor *apply_no_bias(clef_tensor **x, const void *opts)
-{
-	return apply_any(x[0], x[1], NULL, opts);
-}
-
-/* ---- running a case ---- */
-
-const char *const conv_impls[CONV_IMPLS] = { "im2col", "direct", "winograd", "cpu", "cpu_weights", "winograd_weights" };
-int conv_runs[CONV_IMPLS];
-
-double conv_tolerance(const char *impl)
-{
-	return strncmp(impl, "winograd", strlen("winograd")) == 0 ? 2e-4 : 0;
-}
-
-bool conv_case_does(clef_shape xs, clef_shape ws, const conv_case *c)
+bool conv_case_parse(const char *problem, int impl, clef__problem *p)
 {
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, xs));
-	clef_tensor *w = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, ws)), *y;
+	clef_tensor *x[CLEF__OPERANDS] = { NULL }, *y;
+	char text[CLEF__PROBLEM_TEXT];
 
+	write_by(problem, impl, text);
+	ck_ok(clef__problem_parse(text, p));
+	for (int i = 0; i < p->operands; i++)
+		x[i] = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, p->in[i].shape));
 	ck_ok(clef_tape_begin(tape));
-	y = apply_any(x, w, NULL, c);
+	y = p->family->apply(x, p->opts);
 	if (!y) {
 		ck_assert_msg(clef_error_status() == CLEF_ERROR_UNSUPPORTED, "%s", clef_error());
 		clef_error_clear();
 	}
-	clef_tensor_free(x);
-	clef_tensor_free(w);
+	for (int i = 0; i < p->operands; i++)
+		clef_tensor_free(x[i]);
 	clef_tape_free(tape);
 	return y != NULL;
 }
 
-/* Whole numbers with a bias, where all must be exact, or real ones without. */
-static void run_with(const char *impl, clef_shape x, clef_shape w, const conv_case *c, bool whole)
-{
-	double top = whole ? 8 : 1;
-	int64_t outputs = c->transposed ? w.dim[1] * or_else(c->o.groups, 1) : w.dim[0];
-	char name[200], xt[160], wt[160];
+/* ---- problems ---- */
 
-	snprintf(name, sizeof(name), "conv%s%s by %s, x %s, w %s", c->transposed ? "_transpose" : "",
-		 c->one ? "1d" : "2d", impl, clef_shape_text(x, xt, sizeof(xt)), clef_shape_text(w, wt, sizeof(wt)));
-	op_case_run(&(op_case){ .name = name,
-				.apply = whole ? apply : apply_no_bias,
-				.reference = whole ? reference : reference_no_bias,
-				.opts = c,
-				.inputs = whole ? 3 : 2,
-				.in = { { .shape = x, .lo = -top, .hi = top, .whole = whole },
-					{ .shape = w, .lo = -top, .hi = top, .whole = whole },
-					{ .shape = CLEF_SHAPE(outputs), .lo = -top, .hi = top, .whole = whole } },
-				.tolerance = conv_tolerance(impl),
-				.gradient_tolerance = fmax(conv_tolerance(impl), 2e-5) });
+static bool has_term(const clef__problem *p, const char *term)
+{
+	const char *at = strstr(p->text, term);
+
+	return at && at[strlen(term)] >= '0' && at[strlen(term)] <= '9';
 }
 
-void conv_case_run_by(int i, clef_shape x, clef_shape w, const conv_case *c)
+/* Where an implementation has no business to refuse. */
+static bool must(int impl, const char *problem)
 {
-	test_setenv("CLEF_CONV", conv_impls[i]);
-	if (conv_case_does(x, w, c)) {
-		conv_runs[i]++;
-		run_with(conv_impls[i], x, w, c, true);
-		if (!test_small())
-			run_with(conv_impls[i], x, w, c, false);
+	const clef_shape *w;
+	clef__problem p;
+	int64_t window;
+
+	ck_ok(clef__problem_parse(problem, &p));
+	w = &p.in[1].shape;
+	window = w->dim[2] * (w->ndim > 3 ? w->dim[3] : 1);
+	switch ((conv_impl)impl) {
+	case CONV_WINOGRAD:
+	case CONV_WINOGRAD_WEIGHTS:
+		return conv_has_cpu() && w->ndim == 4 && w->dim[2] == 3 && window == 9 && !has_term(&p, " g") &&
+		       !has_term(&p, " st") && !has_term(&p, " stw") && !has_term(&p, " d") && !has_term(&p, " dw");
+	case CONV_IM2COL:
+		return !has_term(&p, " g");
+	case CONV_CPU:
+		return conv_has_cpu();
+	case CONV_DIRECT:
+		return true;
+	default:
+		return false;
 	}
-	test_setenv("CLEF_CONV", NULL);
 }
 
-void conv_case_run(clef_shape x, clef_shape w, const conv_case *c)
+void conv_check(const char *problem)
 {
-	for (int i = 0; i < CONV_IMPLS; i++)
-		conv_case_run_by(i, x, w, c);
+	for (int i = 0; i < CONV_IMPLS; i++) {
+		char text[CLEF__PROBLEM_TEXT];
+
+		write_by(problem, i, text);
+		if (!check_problem_or_skip(text))
+			ck_assert_msg(!must(i, problem), "%s: not done", text);
+	}
 }
 
 /* ---- NaN and infinity ---- */
 
 /* Whole numbers, and far apart in them one of each that is not finite. */
-static void fill_nonfinite(const ref_array *a, float *v, bool special)
+static void fill_nonfinite(const clef__ref *a, float *v, bool special)
 {
 	static const float values[] = { NAN, INFINITY, -INFINITY };
 
@@ -271,68 +118,62 @@ static void fill_nonfinite(const ref_array *a, float *v, bool special)
 		a->v[i] = (double)v[i];
 }
 
-static ref_array new_array(clef_shape shape)
+static clef__ref new_ref(clef_shape shape)
 {
-	ref_array a = { shape, clef_shape_numel(shape), NULL };
+	clef__ref a = { .shape = shape, .numel = clef_shape_numel(shape), .to = clef_shape_numel(shape) };
 
 	a.v = calloc((size_t)a.numel, sizeof(*a.v));
 	ck_assert_ptr_nonnull(a.v);
 	return a;
 }
 
-static void compare_nonfinite(const char *impl, const ref_array *y, const float *got)
+static void compare_nonfinite(const clef__problem *p, const clef__ref *y, const float *got)
 {
-	double tolerance = conv_tolerance(impl);
-
 	for (int64_t i = 0; i < y->numel; i++) {
 		double g = (double)got[i], want = y->v[i], size = fmax(fabs(want), 1e3);
 		bool right = isnan(want)   ? isnan(g)
 			     : isinf(want) ? isinf(g) && (g > 0) == (want > 0)
-					   : fabs(g - want) <= tolerance * size;
+					   : fabs(g - want) <= p->tolerance * size;
 
-		ck_assert_msg(right, "%s: y[%lld] is %g, expected %g", impl, (long long)i, g, want);
+		ck_assert_msg(right, "%s: y[%lld] is %g, expected %g", p->text, (long long)i, g, want);
 	}
 }
 
-static void run_nonfinite(const char *impl, ref_array *a, const conv_case *c)
+static void run_nonfinite(const clef__problem *p)
 {
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	float *v[2] = { calloc((size_t)a[0].numel, sizeof(float)), calloc((size_t)a[1].numel, sizeof(float)) }, *got;
+	clef__ref a[2] = { new_ref(p->in[0].shape), new_ref(p->in[1].shape) }, want;
 	clef_tensor *x[2], *y;
-	ref_array want;
+	float *got;
 
 	ck_ok(clef_tape_begin(tape));
 	for (int i = 0; i < 2; i++) {
-		ck_assert_ptr_nonnull(v[i]);
-		fill_nonfinite(&a[i], v[i], i == 0);
-		x[i] = ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, a[i].shape, v[i] }));
+		float *v = calloc((size_t)a[i].numel, sizeof(*v));
+
+		ck_assert_ptr_nonnull(v);
+		fill_nonfinite(&a[i], v, i == 0);
+		x[i] = ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, a[i].shape, v }));
+		free(v);
 	}
-	y = ck_new(apply_any(x[0], x[1], NULL, c));
-	want = new_array(clef_tensor_shape(y));
-	(c->transposed ? reference_transposed : conv_case_reference)(a, c, &want, false);
+	y = ck_new(p->family->apply(x, p->opts));
+	want = new_ref(clef_tensor_shape(y));
+	ck_assert(p->family->reference(a, p->opts, &want));
 	got = calloc((size_t)want.numel, sizeof(*got));
 	ck_assert_ptr_nonnull(got);
 	ck_ok(clef_read(y, got, (size_t)want.numel * sizeof(*got)));
-	compare_nonfinite(impl, &want, got);
+	compare_nonfinite(p, &want, got);
 	free(got);
 	free(want.v);
-	free(v[0]);
-	free(v[1]);
+	free(a[0].v);
+	free(a[1].v);
 	clef_tape_free(tape);
 }
 
-void conv_case_run_nonfinite(clef_shape x, clef_shape w, const conv_case *c)
+void conv_check_nonfinite(const char *problem)
 {
-	ref_array a[2] = { new_array(x), new_array(w) };
+	clef__problem p;
 
-	for (int i = 0; i < CONV_IMPLS; i++) {
-		test_setenv("CLEF_CONV", conv_impls[i]);
-		if (conv_case_does(x, w, c)) {
-			conv_runs[i]++;
-			run_nonfinite(conv_impls[i], a, c);
-		}
-	}
-	test_setenv("CLEF_CONV", NULL);
-	free(a[0].v);
-	free(a[1].v);
+	for (int i = 0; i < CONV_IMPLS; i++)
+		if (conv_case_parse(problem, i, &p))
+			run_nonfinite(&p);
 }

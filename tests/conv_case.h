@@ -1,44 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolutions by every implementation against the definition. */
+/* Problems of convolutions by every implementation that does them. */
 #ifndef CLEF_TESTS_CONV_CASE_H
 #define CLEF_TESTS_CONV_CASE_H
 
-#include "op_case.h"
+#include "check_case.h"
 
-/* Options, for all operations: those of one dimension have the fields of the columns. */
-typedef struct conv_case {
-	bool transposed, one;
-	clef_conv2d_opts o;
-	int output_pad_h, output_pad_w;
-} conv_case;
+/* The implementations, in the order of the term "by". */
+typedef enum conv_impl {
+	CONV_WINOGRAD,
+	CONV_WINOGRAD_WEIGHTS,
+	CONV_CPU,
+	CONV_CPU_WEIGHTS,
+	CONV_IM2COL,
+	CONV_DIRECT,
+	CONV_IMPLS
+} conv_impl;
+extern const char *const *const conv_impls;
 
-/* Defaults filled in. */
-typedef struct conv_geometry {
-	int64_t stride[2], before[2], after[2], dilation[2], groups;
-} conv_geometry;
+/* Has convolutions on test_device use an implementation, CONV_IMPLS or "" for the library's choice. */
+void conv_force(int impl);
+void conv_force_name(const char *impl);
 
-conv_geometry conv_geometry_of(const conv_case *c);
+/* Whether the device is a CPU with the local memory that the kernels for CPUs are made for. */
+bool conv_has_cpu(void);
 
-/* y = the convolution of x[0] with x[1], plus the bias x[2] if there is one. */
-void conv_case_reference(const ref_array *x, const conv_case *c, ref_array *y, bool bias);
+/* The problem by an implementation, into p; false where the device does not do it, for which there is one way only. */
+bool conv_case_parse(const char *problem, int impl, clef__problem *p);
 
-/* What $CLEF_CONV may be, and how many cases each did in this process. */
-#define CONV_IMPLS 6
-extern const char *const conv_impls[CONV_IMPLS];
-extern int conv_runs[CONV_IMPLS];
-
-/* Sums of products are exact with whole numbers, which 0 asks for; those of transformed weights, which have sixths in
- * them, are not, and their error is one of the products, of which the sum may be a small part. */
-double conv_tolerance(const char *impl);
-
-/* Whether the implementation that $CLEF_CONV names does the case: it may refuse, but in one way only. */
-bool conv_case_does(clef_shape x, clef_shape w, const conv_case *c);
-
-/* Runs the case by every implementation that does it, with whole numbers and with real ones. */
-void conv_case_run_by(int impl, clef_shape x, clef_shape w, const conv_case *c); /* one of them */
-void conv_case_run(clef_shape x, clef_shape w, const conv_case *c);
+/* Checks the problem, which has no "by", by every implementation that does it, and that those that must do it do. */
+void conv_check(const char *problem);
 
 /* Values only, by every implementation, of images with NaN and infinities among them. */
-void conv_case_run_nonfinite(clef_shape x, clef_shape w, const conv_case *c);
+void conv_check_nonfinite(const char *problem);
 
 #endif

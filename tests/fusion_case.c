@@ -6,6 +6,7 @@
 
 #include "activation_internal.h"
 #include "check_clef.h"
+#include "conv_case.h"
 #include "fusion_case.h"
 
 /* ---- operations, each with and without an activation ---- */
@@ -153,7 +154,7 @@ fusion_outcome fusion_run(const fusion_op *op, const fusion_operands *o, clef_ac
 	clef_tensor *y, *weight, *loss;
 	fusion_outcome result = { { NULL }, { 0 } };
 
-	test_setenv("CLEF_CONV", op->impl);
+	conv_force_name(op->impl);
 	ck_ok(clef_tape_begin(tape));
 	y = ck_new(fused ? op->apply(o, act) : clef_activate(op->apply(o, none), act));
 	weight = fusion_uniform(clef_tensor_shape(y), -1, 2, 77, false);

@@ -15,7 +15,7 @@ typedef struct fusion_operands {
 } fusion_operands;
 
 typedef struct fusion_op {
-	const char *name, *impl; /* impl: $CLEF_CONV */
+	const char *name, *impl; /* impl: of a convolution; "": the library's choice */
 	int inputs;
 	clef_shape shape[FUSION_OPERANDS], small[FUSION_OPERANDS]; /* small: where test_small() */
 	clef_tensor *(*apply)(const fusion_operands *o, clef_activation act);

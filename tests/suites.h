@@ -57,7 +57,6 @@
 	X(norm) \
 	X(norm_channels) \
 	X(norm_edges) \
-	X(local_response_norm) \
 	X(fusion) \
 	X(dropout) \
 	X(augment) \

@@ -24,6 +24,7 @@ START_TEST(normalized)
 	same("softplus threshold20 beta0.5 x7", "softplus x7 beta0.5");
 	same("clamp x3 min-0.25 max1e3", "clamp x3 min-0.25 max1000");
 	same("random n5 draw=uniform", "random draw=uniform n5");
+	same("conv2d r3 by=auto st2147483647 k4 g1 c3 h5", "conv2d c3 h5 k4 r3 st2147483647");
 	same("norm p=inf dims-1,0 x2x3", "norm x2x3 dims-1,0 p=inf");
 	same("norm x3 p-inf", "norm x3 p=-inf");
 	same("bce_loss x3 weight=scalar reduction=mean", "bce_loss x3 weight=scalar");
@@ -71,6 +72,9 @@ START_TEST(refusals)
 	refused("cat x5 more1,2,3,4,5,6", "cat of 7 tensors: 6 at most");
 	refused("random", "random needs draw, as in draw=uniform");
 	ck_fails(clef_check_normalize(NULL, NULL, 0), CLEF_ERROR_INVALID, "clef_check_normalize");
+	refused("conv2d c3 h5 k4", "conv2d needs r, as in r8");
+	refused("conv2d c3 h5 k4 r3 st2147483648", "0 to 2147483647 are allowed");
+	refused("conv1d c3 l5 k4 r3 by=fft", "there are auto, winograd, ");
 }
 END_TEST
 

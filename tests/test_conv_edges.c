@@ -2,42 +2,43 @@
 /* Convolutions at their edges: nothing to do, NaN, the choice of an implementation, and what they refuse. */
 #define _XOPEN_SOURCE 700
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "check_clef.h"
 #include "conv_case.h"
+#include "families.h"
+#include "op_case.h"
 
 /* ---- edges ---- */
 
 static clef_tensor *apply_to_itself(clef_tensor **x, const void *opts)
 {
-	return clef_conv2d_no_bias(x[0], x[0], opts);
+	return clef__family_conv2d.apply((clef_tensor *const[]){ x[0], x[0] }, opts);
 }
 
 static void reference_to_itself(const ref_array *x, const void *opts, ref_array *y)
 {
-	const conv_case c = { .o = *(const clef_conv2d_opts *)opts };
+	const clef__ref in = { x->shape, x->numel, x->v, 0, x->numel };
+	clef__ref out = { y->shape, y->numel, y->v, 0, y->numel };
 
-	conv_case_reference((const ref_array[]){ x[0], x[0] }, &c, y, false);
+	ck_assert(clef__family_conv2d.reference((const clef__ref[]){ in, in }, opts, &out));
 }
 
 START_TEST(one_tensor_for_both)
 {
-	const conv_case same = { .o = { .pad = 1 } };
+	clef__problem p;
 
-	for (int i = 0; i < CONV_IMPLS; i++) {
-		test_setenv("CLEF_CONV", conv_impls[i]);
-		if (!conv_case_does(CLEF_SHAPE(2, 2, 3, 3), CLEF_SHAPE(2, 2, 3, 3), &same))
-			continue;
-		op_case_run(&(op_case){ .name = "conv2d of x with x",
-					.apply = apply_to_itself,
-					.reference = reference_to_itself,
-					.opts = &(clef_conv2d_opts){ .pad = 1 },
-					.inputs = 1,
-					.in = { { .shape = CLEF_SHAPE(2, 2, 3, 3), .lo = -8, .hi = 8, .whole = true } },
-					.tolerance = conv_tolerance(conv_impls[i]),
-					.gradient_tolerance = fmax(conv_tolerance(conv_impls[i]), 2e-5) });
-	}
+	for (int i = 0; i < CONV_IMPLS; i++)
+		if (conv_case_parse("conv2d n2 c2 h3 k2 r3 p1 no_bias whole", i, &p))
+			op_case_run(&(op_case){ .name = "conv2d of x with x",
+						.apply = apply_to_itself,
+						.reference = reference_to_itself,
+						.opts = p.opts,
+						.inputs = 1,
+						.in = { { .shape = p.in[0].shape, .lo = -8, .hi = 8, .whole = true } },
+						.tolerance = p.tolerance,
+						.gradient_tolerance = p.gradient_tolerance });
 }
 END_TEST
 
@@ -100,7 +101,6 @@ END_TEST
 START_TEST(nan_travels)
 {
 	float v[1 * 1 * 5 * 21], got[5 * 21];
-	const conv_case same = { .o = { .pad = 1 } };
 	clef_array array = { CLEF_FLOAT32, CLEF_SHAPE(1, 1, 5, 21), v };
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
 	clef_tensor *w = filled(CLEF_SHAPE(1, 1, 3, 3), 1), *x, *y;
@@ -108,32 +108,31 @@ START_TEST(nan_travels)
 	for (int i = 0; i < CLEF_COUNT(v); i++)
 		v[i] = i == 2 * 21 + 7 ? NAN : i == 4 * 21 + 20 ? INFINITY : 1;
 	for (int i = 0; i < CONV_IMPLS; i++) {
-		double tolerance = conv_tolerance(conv_impls[i]);
+		clef__problem p;
 
-		test_setenv("CLEF_CONV", conv_impls[i]);
-		if (!conv_case_does(array.shape, clef_tensor_shape(w), &same))
+		if (!conv_case_parse("conv2d c1 h5 w21 k1 r3 p1 no_bias whole", i, &p))
 			continue;
 		ck_ok(clef_tape_begin(tape));
 		x = ck_new(clef_input(tape, &array));
 		ck_ok(clef_requires_grad(x, true));
-		y = ck_new(clef_conv2d_no_bias(x, w, &same.o));
+		y = ck_new(p.family->apply((clef_tensor *const[]){ x, w }, p.opts));
 		ck_ok(clef_read(y, got, sizeof(got)));
-		for (int p = 0; p < CLEF_COUNT(got); p++) {
-			int row = p / 21, column = p % 21;
+		for (int at = 0; at < CLEF_COUNT(got); at++) {
+			int row = at / 21, column = at % 21;
 
 			bool nan = abs(row - 2) <= 1 && abs(column - 7) <= 1, inf = row >= 3 && column >= 19;
 
-			ck_assert_msg(isnan(got[p]) == nan && isinf(got[p]) == inf, "%s: y[%d] is %g", conv_impls[i], p,
-				      (double)got[p]);
+			ck_assert_msg(isnan(got[at]) == nan && isinf(got[at]) == inf, "%s: y[%d] is %g", conv_impls[i],
+				      at, (double)got[at]);
 		}
 		/* The gradient of x does not depend on x. */
 		ck_ok(clef_backward(clef_sum(y, NULL)));
 		ck_ok(clef_read(clef_grad(x), got, sizeof(got)));
-		for (int p = 0; p < CLEF_COUNT(got); p++)
-			ck_assert((double)got[p] >= 4 - tolerance && (double)got[p] <= 9 + tolerance);
+		for (int at = 0; at < CLEF_COUNT(got); at++)
+			ck_assert((double)got[at] >= 4 - p.tolerance && (double)got[at] <= 9 + p.tolerance);
 		ck_ok(clef_read(clef_grad(w), got, 9 * sizeof(float)));
-		for (int p = 0; p < 9; p++)
-			ck_assert(isnan(got[p]));
+		for (int at = 0; at < 9; at++)
+			ck_assert(isnan(got[at]));
 	}
 	clef_tensor_free(w);
 	clef_tape_free(tape);
@@ -143,32 +142,27 @@ END_TEST
 /* The same of many channels and tiles, both ways, with padding and without. */
 START_TEST(nonfinite)
 {
-	const conv_case cases[] = {
-		{ .o = { .pad = 1 } },
-		{ .o = { .pad = 0 } },
-		{ .transposed = true, .o = { .pad = 1 } },
-		{ .transposed = true, .o = { .pad = 0 } },
-	};
-	const clef_shape x[] = { CLEF_SHAPE(3, 5, 9, 21), CLEF_SHAPE(2, 17, 7, 6), CLEF_SHAPE(2, 4, 5, 4) };
-	const int outputs[] = { 14, 3, 15 };
+	static const char *const names[] = { "conv2d", "conv_transpose2d" };
+	static const char *const sizes[] = { "n3 c5 h9 w21 k14", "n2 c17 h7 w6 k3", "n2 c4 h5 w4 k15" };
+	static const char *const small[] = { "n2 c4 h5 w4 k2" };
 
-	for (int i = 0; i < CLEF_COUNT(cases); i++)
-		for (int j = test_small() ? 2 : 0; j < CLEF_COUNT(x); j++) {
-			int64_t c = x[j].dim[1], k = test_small() ? 2 : outputs[j];
+	for (int i = 0; i < CLEF_COUNT(names); i++)
+		for (int pad = 0; pad <= 1; pad++)
+			for (int j = 0; j < (test_small() ? CLEF_COUNT(small) : CLEF_COUNT(sizes)); j++) {
+				char problem[CLEF__PROBLEM_TEXT];
 
-			conv_case_run_nonfinite(
-				x[j], cases[i].transposed ? CLEF_SHAPE(c, k, 3, 3) : CLEF_SHAPE(k, c, 3, 3), &cases[i]);
-		}
+				snprintf(problem, sizeof(problem), "%s %s r3 p%d no_bias whole", names[i],
+					 test_small() ? small[j] : sizes[j], pad);
+				conv_check_nonfinite(problem);
+			}
 }
 END_TEST
 
 /* Transformed images that do not fit into local memory take another path through the kernels. */
 START_TEST(nonfinite_deep)
 {
-	const conv_case same = { .o = { .pad = 1 } };
-	int64_t channels = test_small() ? 3 : 520;
-
-	conv_case_run_nonfinite(CLEF_SHAPE(1, channels, 6, 9), CLEF_SHAPE(3, channels, 3, 3), &same);
+	conv_check_nonfinite(test_small() ? "conv2d c3 h6 w9 k3 r3 p1 no_bias whole"
+					  : "conv2d c520 h6 w9 k3 r3 p1 no_bias whole");
 }
 END_TEST
 
@@ -180,7 +174,7 @@ static void weights_gradient(const char *impl, clef_tape *tape, clef_tensor *w, 
 	for (int i = 0; i < CLEF_COUNT(v); i++)
 		v[i] = (float)(i * 7 % 9 - 4);
 	v[90 * 2 + at] = special;
-	test_setenv("CLEF_CONV", impl);
+	conv_force_name(impl);
 	ck_ok(clef_tape_begin(tape));
 	ck_ok(clef_backward(clef_sum(
 		clef_conv2d_no_bias(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(2, 4, 9, 10), v }), w,
@@ -193,7 +187,6 @@ static void weights_gradient(const char *impl, clef_tape *tape, clef_tensor *w, 
 START_TEST(nonfinite_weights)
 {
 	const int places[] = { 0, 9, 89, 45 };
-	const conv_case same = { .o = { .pad = 1 } };
 	float want[3 * 4 * 9], got[3 * 4 * 9];
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
 	clef_tensor *w = filled(CLEF_SHAPE(3, 4, 3, 3), 1);
@@ -201,8 +194,9 @@ START_TEST(nonfinite_weights)
 	ck_ok(clef_requires_grad(w, true));
 	for (int i = 0; i < CONV_IMPLS; i++)
 		for (int j = 0; j < 2 * CLEF_COUNT(places); j++) {
-			test_setenv("CLEF_CONV", conv_impls[i]);
-			if (!conv_case_does(CLEF_SHAPE(2, 4, 9, 10), clef_tensor_shape(w), &same))
+			clef__problem p;
+
+			if (!conv_case_parse("conv2d n2 c4 h9 w10 k3 r3 p1 no_bias", i, &p))
 				continue;
 			weights_gradient("direct", tape, w, j % 2 ? NAN : INFINITY, places[j / 2], want);
 			weights_gradient(conv_impls[i], tape, w, j % 2 ? NAN : INFINITY, places[j / 2], got);
@@ -246,6 +240,12 @@ START_TEST(choice)
 		      "groups");
 	test_setenv("CLEF_CONV", "fft");
 	ck_null_fails(clef_conv2d_no_bias(x, w, NULL), CLEF_ERROR_INVALID, "conv2d: CLEF_CONV is \"fft\": there are ");
+	conv_force_name("direct");
+	ck_assert_int_eq((int)launches(x, w, NULL), 1);
+	conv_force_name("im2col");
+	ck_null_fails(clef_conv2d_no_bias(x, deep, &(clef_conv2d_opts){ .groups = 4 }), CLEF_ERROR_UNSUPPORTED,
+		      "conv2d: the problem asks for im2col, which does not do x [2, 4, 5, 5] with w");
+	conv_force_name(NULL);
 	test_setenv("CLEF_CONV", "");
 	ck_assert_int_gt((int)launches(x, w, NULL), 1);
 	clef_tensor_free(x);

@@ -3,60 +3,24 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "check_case.h"
 #include "check_clef.h"
+#include "check_norm.h"
 #include "divide.h"
-#include "norm_case.h"
+#include "families.h"
 
-START_TEST(batch_norm)
+/* The quick ones have several chunks too. */
+static const clef__family *const families[] = { &clef__family_batch_norm,    &clef__family_layer_norm,
+						&clef__family_rms_norm,      &clef__family_group_norm,
+						&clef__family_instance_norm, &clef__family_local_response_norm };
+
+START_TEST(problems)
 {
-	norm_run_batch(CLEF_SHAPE(3, 2));
-	norm_run_batch(CLEF_SHAPE(2, 3, 3));
-	if (test_small())
-		return;
-	norm_run_batch(CLEF_SHAPE(33, 257));
-	norm_run_batch(CLEF_SHAPE(257, 1));
-	norm_run_batch(CLEF_SHAPE(2, 5, 1, 33));
-	norm_run_batch(CLEF_SHAPE(1, 33, 2, 9));
-	norm_run_batch(CLEF_SHAPE(5, 3, 2, 3, 2));
+	check_family(families[_i]);
 }
 END_TEST
 
-START_TEST(layer_norm)
-{
-	norm_run((norm_case){ .kind = NORM_LAYER, .dims = 1 }, CLEF_SHAPE(3, 5));
-	norm_run((norm_case){ .kind = NORM_RMS, .dims = 1 }, CLEF_SHAPE(2, 17));
-	if (test_small())
-		return;
-	for (norm_kind kind = NORM_LAYER; kind <= NORM_RMS; kind++) {
-		norm_run((norm_case){ .kind = kind, .dims = 1 }, CLEF_SHAPE(33));
-		norm_run((norm_case){ .kind = kind, .dims = 1 }, CLEF_SHAPE(33, 257));
-		norm_run((norm_case){ .kind = kind, .dims = 2 }, CLEF_SHAPE(4, 3, 11));
-		norm_run((norm_case){ .kind = kind, .dims = 3 }, CLEF_SHAPE(2, 3, 5));
-		norm_run((norm_case){ .kind = kind, .dims = 1 }, CLEF_SHAPE(257, 2));
-	}
-	/* A single element in each group: x less its mean is 0. */
-	norm_run((norm_case){ .kind = NORM_LAYER, .dims = 1 }, CLEF_SHAPE(5, 1));
-}
-END_TEST
-
-START_TEST(group_norm)
-{
-	norm_run((norm_case){ .kind = NORM_GROUP, .groups = 2 }, CLEF_SHAPE(2, 4, 3));
-	norm_run((norm_case){ .kind = NORM_INSTANCE }, CLEF_SHAPE(2, 2, 5));
-	if (test_small())
-		return;
-	norm_run((norm_case){ .kind = NORM_GROUP, .groups = 3 }, CLEF_SHAPE(5, 33));
-	norm_run((norm_case){ .kind = NORM_GROUP, .groups = 1 }, CLEF_SHAPE(3, 33, 1, 1));
-	norm_run((norm_case){ .kind = NORM_GROUP, .groups = 6 }, CLEF_SHAPE(3, 6, 3, 11));
-	norm_run((norm_case){ .kind = NORM_GROUP, .groups = 2 }, CLEF_SHAPE(1, 4, 257));
-	norm_run((norm_case){ .kind = NORM_GROUP, .groups = 33 }, CLEF_SHAPE(3, 33));
-	norm_run((norm_case){ .kind = NORM_INSTANCE }, CLEF_SHAPE(3, 5, 33));
-	norm_run((norm_case){ .kind = NORM_INSTANCE }, CLEF_SHAPE(1, 33, 4, 4));
-	norm_run((norm_case){ .kind = NORM_INSTANCE }, CLEF_SHAPE(33, 1, 2, 1, 3));
-}
-END_TEST
-
-/* ---- large ones, in many chunks, on sizes where op_case's reference would take too long for gradients ---- */
+/* ---- large ones, in many chunks, on sizes where a reference's differences would take too long for gradients ---- */
 
 static void fill_random(float *x, int64_t n, double mean, double deviation)
 {
@@ -74,31 +38,32 @@ static void fill_random(float *x, int64_t n, double mean, double deviation)
 }
 
 /* dx of sum(y * weight) for y normalized without w and b, by the formula in double. */
-static void reference_gradient(const norm_case *c, const ref_array *x, const double *weight, double *dx)
+static void reference_gradient(const clef__problem *p, const clef__ref *x, const double *weight, double *dx)
 {
 	double *m = calloc(5 * (size_t)x->numel + 1, sizeof(double)), *var = m + x->numel, *sum = var + x->numel;
 	double *product = sum + x->numel, *count = product + x->numel;
-	double eps = c->kind == NORM_RMS ? 0x1p-23 : 1e-5;
+	const bool rms = p->family == &clef__family_rms_norm;
+	double eps = rms ? 0x1p-23 : 1e-5;
 	int64_t g, w;
 
 	ck_assert_ptr_nonnull(m);
 	for (int pass = 0; pass < 3; pass++)
 		for (int64_t i = 0; i < x->numel; i++) {
-			norm_place(c, &x->shape, i, &g, &w);
+			clef__norm_place((const void *)p->opts, i, &g, &w);
 			count[g] += pass == 0;
-			m[g] += pass == 0 && c->kind != NORM_RMS ? x->v[i] : 0;
+			m[g] += pass == 0 && !rms ? x->v[i] : 0;
 			if (pass > 0) {
 				double d = x->v[i] - m[g] / count[g];
 
 				var[g] += pass == 1 ? d * d : 0;
-				sum[g] += pass == 2 && c->kind != NORM_RMS ? weight[i] : 0;
+				sum[g] += pass == 2 && !rms ? weight[i] : 0;
 				product[g] += pass == 2 ? weight[i] * d / sqrt(var[g] / count[g] + eps) : 0;
 			}
 		}
 	for (int64_t i = 0; i < x->numel; i++) {
 		double r, xhat;
 
-		norm_place(c, &x->shape, i, &g, &w);
+		clef__norm_place((const void *)p->opts, i, &g, &w);
 		r = 1 / sqrt(var[g] / count[g] + eps);
 		xhat = (x->v[i] - m[g] / count[g]) * r;
 		dx[i] = r * (weight[i] - sum[g] / count[g] - xhat * product[g] / count[g]);
@@ -120,94 +85,92 @@ static void check_close(const char *what, const float *got, const double *want, 
 }
 
 /* Values and gradients of one large case. */
-static void run_large(norm_case c, clef_shape shape, double mean, double deviation)
+static void run_large(const char *problem, double mean, double deviation)
 {
-	int64_t n = clef_shape_numel(shape);
-	float *x = malloc((size_t)n * sizeof(float)), *weights = malloc((size_t)n * sizeof(float));
-	float *got = malloc((size_t)n * sizeof(float));
-	ref_array ref = { shape, n, calloc((size_t)n, sizeof(double)) };
-	ref_array want = { shape, n, calloc((size_t)n, sizeof(double)) };
-	double *weight = calloc((size_t)n, sizeof(double));
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *in, *y;
+	clef_tensor *in[CLEF__OPERANDS], *y;
+	clef__ref ref[CLEF__OPERANDS], want;
+	float *weights, *got;
+	double *weight;
+	clef__problem p;
+	int64_t n;
 
-	ck_assert(x && weights && got && ref.v && want.v && weight);
-	fill_random(x, n, mean, deviation);
-	fill_random(weights, n, 0, 1);
-	for (int64_t i = 0; i < n; i++) {
-		ref.v[i] = (double)x[i];
-		weight[i] = (double)weights[i];
+	ck_ok(clef__problem_parse(problem, &p));
+	n = clef_shape_numel(p.in[0].shape);
+	weights = malloc((size_t)n * sizeof(float));
+	got = malloc((size_t)n * sizeof(float));
+	weight = calloc((size_t)n, sizeof(double));
+	want = (clef__ref){ .shape = p.in[0].shape, .numel = n, .v = calloc((size_t)n, sizeof(double)), .to = n };
+	ck_assert(weights && got && weight && want.v);
+	for (int i = 0; i < p.operands; i++) {
+		float *values = calloc((size_t)clef_shape_numel(p.in[i].shape), sizeof(float));
+
+		ck_assert_ptr_nonnull(values);
+		ck_ok(clef__problem_draw(&p, i, &ref[i], values));
+		if (i == 0)
+			fill_random(values, n, mean, deviation);
+		for (int64_t k = 0; k < ref[i].numel; k++)
+			ref[i].v[k] = (double)values[k];
+		in[i] = test_tensor(p.in[i].shape, values);
+		free(values);
 	}
-	in = norm_tensor(shape, x);
-	ck_ok(clef_requires_grad(in, true));
+	fill_random(weights, n, 0, 1);
+	for (int64_t i = 0; i < n; i++)
+		weight[i] = (double)weights[i];
+	ck_ok(clef_requires_grad(in[0], true));
 	ck_ok(clef_tape_begin(tape));
-	y = ck_new(norm_apply(&in, &c));
+	y = ck_new(p.family->apply(in, p.opts));
 	ck_ok(clef_read(y, got, (size_t)n * sizeof(float)));
-	norm_reference(&ref, &c, &want);
+	ck_assert(p.family->reference(ref, p.opts, &want));
 	check_close("y", got, want.v, n, 2e-6);
 	ck_ok(clef_backward(
-		clef_sum(clef_mul(y, clef_input(tape, &(clef_array){ CLEF_FLOAT32, shape, weights })), NULL)));
-	ck_ok(clef_read(clef_grad(in), got, (size_t)n * sizeof(float)));
-	reference_gradient(&c, &ref, weight, want.v);
+		clef_sum(clef_mul(y, clef_input(tape, &(clef_array){ CLEF_FLOAT32, want.shape, weights })), NULL)));
+	ck_ok(clef_read(clef_grad(in[0]), got, (size_t)n * sizeof(float)));
+	reference_gradient(&p, &ref[0], weight, want.v);
 	check_close("dx", got, want.v, n, 1e-5 / fmin(deviation, 1));
-	clef_tensor_free(in);
+	for (int i = 0; i < p.operands; i++) {
+		clef_tensor_free(in[i]);
+		free(ref[i].v);
+	}
 	clef_tape_free(tape);
-	free(x);
 	free(weights);
 	free(got);
-	free(ref.v);
 	free(want.v);
 	free(weight);
 }
 
 START_TEST(many_chunks)
 {
-	float zeros[3] = { 0, 0, 0 };
-	norm_case batch = { .kind = NORM_BATCH };
+	static const char *const large[] = {
+		"batch_norm x7x3x25x41 training plain",
+		"batch_norm x1x3x70x90 training plain",
+		"batch_norm x5001x3 training plain",
+		"layer_norm x3x61x101 dims2 plain",
+		"rms_norm x2x100003 plain",
+		"group_norm x2x6x33x43 g2 plain",
+		"group_norm x2x9002 g2 plain",
+		"instance_norm x2x2x61x101 plain",
+	};
 
-	norm_run((norm_case){ .kind = NORM_LAYER, .dims = 1 }, CLEF_SHAPE(1, 2100));
-	norm_run((norm_case){ .kind = NORM_GROUP, .groups = 1 }, CLEF_SHAPE(1, 3, 701));
-	norm_run_batch(CLEF_SHAPE(701, 1, 3));
-	norm_run_batch(CLEF_SHAPE(2111, 1));
 	if (test_small())
-		return;
-	norm_run((norm_case){ .kind = NORM_GROUP, .groups = 2 }, CLEF_SHAPE(2, 6, 33, 43));
-	norm_run((norm_case){ .kind = NORM_LAYER, .dims = 1 }, CLEF_SHAPE(2100, 2));
-	norm_run_batch(CLEF_SHAPE(7, 3, 25, 41));
-	batch.mean = norm_tensor(CLEF_SHAPE(3), zeros);
-	batch.var = norm_tensor(CLEF_SHAPE(3), zeros);
-	run_large(batch, CLEF_SHAPE(7, 3, 25, 41), 0.3, 2);
-	run_large(batch, CLEF_SHAPE(1, 3, 70, 90), 0.3, 2);
-	run_large(batch, CLEF_SHAPE(5001, 3), 0.3, 2);
-	run_large((norm_case){ .kind = NORM_LAYER, .dims = 2 }, CLEF_SHAPE(3, 61, 101), 0.3, 2);
-	run_large((norm_case){ .kind = NORM_RMS, .dims = 1 }, CLEF_SHAPE(2, 100003), 0.3, 2);
-	run_large((norm_case){ .kind = NORM_GROUP, .groups = 2 }, CLEF_SHAPE(2, 6, 33, 43), 0.3, 2);
-	run_large((norm_case){ .kind = NORM_GROUP, .groups = 2 }, CLEF_SHAPE(2, 9002), 0.3, 2);
-	run_large((norm_case){ .kind = NORM_INSTANCE }, CLEF_SHAPE(2, 2, 61, 101), 0.3, 2);
-	clef_tensor_free(batch.mean);
-	clef_tensor_free(batch.var);
+		test_skip("an interpreter");
+	for (int i = 0; i < CLEF_COUNT(large); i++)
+		run_large(large[i], 0.3, 2);
 }
 END_TEST
 
 /* Sums of squares less squared sums would have no digit left here. */
 START_TEST(large_mean)
 {
-	float zeros[3] = { 0, 0, 0 };
-	norm_case batch = { .kind = NORM_BATCH };
-
 	if (test_small())
 		test_skip("an interpreter");
-	batch.mean = norm_tensor(CLEF_SHAPE(3), zeros);
-	batch.var = norm_tensor(CLEF_SHAPE(3), zeros);
-	run_large(batch, CLEF_SHAPE(16, 3, 20, 20), 1e4, 1);
-	run_large(batch, CLEF_SHAPE(64, 3), 1e4, 1);
-	run_large(batch, CLEF_SHAPE(4000, 3), -1e4, 1);
-	run_large((norm_case){ .kind = NORM_LAYER, .dims = 1 }, CLEF_SHAPE(5, 700), 1e4, 1);
-	run_large((norm_case){ .kind = NORM_LAYER, .dims = 1 }, CLEF_SHAPE(2, 9000), 1e4, 1);
-	run_large((norm_case){ .kind = NORM_GROUP, .groups = 2 }, CLEF_SHAPE(3, 4, 31), 1e4, 1);
-	run_large((norm_case){ .kind = NORM_INSTANCE }, CLEF_SHAPE(3, 4, 31), -1e4, 1);
-	clef_tensor_free(batch.mean);
-	clef_tensor_free(batch.var);
+	run_large("batch_norm x16x3x20x20 training plain", 1e4, 1);
+	run_large("batch_norm x64x3 training plain", 1e4, 1);
+	run_large("batch_norm x4000x3 training plain", -1e4, 1);
+	run_large("layer_norm x5x700 plain", 1e4, 1);
+	run_large("layer_norm x2x9000 plain", 1e4, 1);
+	run_large("group_norm x3x4x31 g2 plain", 1e4, 1);
+	run_large("instance_norm x3x4x31 plain", -1e4, 1);
 }
 END_TEST
 
@@ -245,9 +208,7 @@ Suite *norm_suite(void)
 
 	tcase_set_timeout(c, 120);
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
-	tcase_add_test(c, batch_norm);
-	tcase_add_test(c, layer_norm);
-	tcase_add_test(c, group_norm);
+	tcase_add_loop_test(c, problems, 0, CLEF_COUNT(families));
 	tcase_add_test(c, many_chunks);
 	tcase_add_test(c, large_mean);
 	tcase_add_test(c, dividers);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "check_clef.h"
-#include "norm_case.h"
+#include "problem.h"
 
 enum { X, W, B, DY, MEAN, VAR, OPERANDS };
 
@@ -37,7 +37,7 @@ static outcome run(clef_shape shape, float *const *values, const clef_batch_norm
 	outcome o;
 
 	for (int i = 0; i < OPERANDS; i++)
-		x[i] = norm_tensor(i == X || i == DY ? shape : CLEF_SHAPE(shape.dim[1]), values[i]);
+		x[i] = test_tensor(i == X || i == DY ? shape : CLEF_SHAPE(shape.dim[1]), values[i]);
 	for (int i = X; i <= B; i++)
 		ck_ok(clef_requires_grad(x[i], true));
 	ck_ok(clef_tape_begin(tape));
@@ -64,7 +64,7 @@ static void compare(const char *what, int64_t c, double got, double want, double
 static void check_channel(clef_shape shape, float *const *values, const clef_batch_norm_opts *opts, int64_t c,
 			  const outcome *all)
 {
-	int64_t n = shape.dim[0], channels = shape.dim[1], inner = norm_size_from(&shape, 2);
+	int64_t n = shape.dim[0], channels = shape.dim[1], inner = clef__ref_size(&shape, 2, shape.ndim);
 	clef_shape one = CLEF_SHAPE(n, 1, inner);
 	float *part[OPERANDS] = { NULL };
 	double sum = 0;
@@ -103,7 +103,7 @@ static void check(clef_shape shape, const clef_batch_norm_opts *opts)
 	outcome o, again;
 
 	for (int i = 0; i < OPERANDS; i++) {
-		int64_t count = i == X || i == DY ? norm_size_from(&shape, 0) : shape.dim[1];
+		int64_t count = i == X || i == DY ? clef__ref_size(&shape, 0, shape.ndim) : shape.dim[1];
 
 		values[i] = ck_new(malloc((size_t)count * sizeof(float)));
 		for (int64_t k = 0; k < count; k++)
@@ -111,7 +111,7 @@ static void check(clef_shape shape, const clef_batch_norm_opts *opts)
 	}
 	o = run(shape, values, opts);
 	again = run(shape, values, opts);
-	for (int64_t i = 0; i < norm_size_from(&shape, 0); i++)
+	for (int64_t i = 0; i < clef__ref_size(&shape, 0, shape.ndim); i++)
 		ck_assert(o.y[i] == again.y[i] && o.dx[i] == again.dx[i]);
 	for (int64_t c = 0; c < shape.dim[1]; c += test_small() ? shape.dim[1] - 1 : 1)
 		check_channel(shape, values, opts, c, &o);

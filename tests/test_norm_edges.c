@@ -3,7 +3,8 @@
 #include <math.h>
 
 #include "check_clef.h"
-#include "norm_case.h"
+#include "check_norm.h"
+#include "families.h"
 
 /* ---- running statistics ---- */
 
@@ -21,8 +22,8 @@ START_TEST(running_statistics)
 	/* Channel 0: 1 2 3 6, mean 3, variance 14/4, unbiased 14/3. Channel 1: 0 0 4 4, mean 2, 4, 16/3. */
 	const float values[] = { 1, 2, 0, 0, 3, 6, 4, 4 }, one[] = { 1, 1 }, nan[] = { NAN, NAN };
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = norm_tensor(CLEF_SHAPE(2, 2, 2), values), *mean = norm_tensor(CLEF_SHAPE(2), one);
-	clef_tensor *var = norm_tensor(CLEF_SHAPE(2), one), *none;
+	clef_tensor *x = test_tensor(CLEF_SHAPE(2, 2, 2), values), *mean = test_tensor(CLEF_SHAPE(2), one);
+	clef_tensor *var = test_tensor(CLEF_SHAPE(2), one), *none;
 
 	ck_ok(clef_tape_begin_no_grad(tape));
 	ck_new(clef_batch_norm_plain(x, mean, var, &(clef_batch_norm_opts){ .training = true }));
@@ -55,8 +56,8 @@ START_TEST(statistics_moved_later)
 	const float values[] = { 1, 2, 3, 6, 4, 4, 0, 9 }, zero[] = { 0, 0 }, var4[] = { 4, 4 };
 	float grad[8];
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = norm_tensor(CLEF_SHAPE(4, 2), values), *mean = norm_tensor(CLEF_SHAPE(2), zero);
-	clef_tensor *var = norm_tensor(CLEF_SHAPE(2), var4), *y;
+	clef_tensor *x = test_tensor(CLEF_SHAPE(4, 2), values), *mean = test_tensor(CLEF_SHAPE(2), zero);
+	clef_tensor *var = test_tensor(CLEF_SHAPE(2), var4), *y;
 
 	ck_ok(clef_requires_grad(x, true));
 	ck_ok(clef_tape_begin(tape));
@@ -76,49 +77,49 @@ END_TEST
 /* ---- edges ---- */
 
 /* A group with a NaN or an infinity is NaN; the others are not touched. */
-static void check_special(norm_kind kind, float special)
+static void check_special(const char *problem, float special)
 {
 	const float values[] = { 1, 2, 5, special, 7, 9, 1, 1, 3, 3, 3, 3 }, ones[] = { 1, 1, 1 };
-	norm_case c = { .kind = kind, .dims = 1, .groups = 3 };
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = norm_tensor(kind == NORM_BATCH || kind == NORM_LAYER || kind == NORM_RMS ? CLEF_SHAPE(4, 3)
-												  : CLEF_SHAPE(1, 3, 4),
-				     values);
-	float y[12];
+	clef_tensor *x[CLEF__OPERANDS];
 	int64_t group, bad, w;
-	const clef_shape shape = clef_tensor_shape(x);
+	clef__problem p;
+	float y[12];
 
-	c.mean = norm_tensor(CLEF_SHAPE(3), ones);
-	c.var = norm_tensor(CLEF_SHAPE(3), ones);
+	ck_ok(clef__problem_parse(problem, &p));
+	for (int i = 0; i < p.operands; i++)
+		x[i] = test_tensor(p.in[i].shape, i ? ones : values);
 	ck_ok(clef_tape_begin(tape));
-	ck_ok(clef_read(norm_apply(&x, &c), y, sizeof(y)));
-	norm_place(&c, &shape, 3, &bad, &w);
+	ck_ok(clef_read(p.family->apply(x, p.opts), y, sizeof(y)));
+	clef__norm_place((const void *)p.opts, 3, &bad, &w);
 	for (int i = 0; i < 12; i++) {
-		norm_place(&c, &shape, i, &group, &w);
-		if (kind == NORM_RMS && isinf(special) && group == bad)
+		clef__norm_place((const void *)p.opts, i, &group, &w);
+		if (p.family == &clef__family_rms_norm && isinf(special) && group == bad)
 			ck_assert(i == 3 ? isnan(y[i]) : y[i] == 0);
 		else
-			ck_assert_msg((group == bad) == (isnan(y[i]) != 0), "kind %d, %g: y[%d] is %g", (int)kind,
+			ck_assert_msg((group == bad) == (isnan(y[i]) != 0), "%s, %g: y[%d] is %g", problem,
 				      (double)special, i, (double)y[i]);
 	}
-	clef_tensor_free(x);
-	clef_tensor_free(c.mean);
-	clef_tensor_free(c.var);
+	for (int i = 0; i < p.operands; i++)
+		clef_tensor_free(x[i]);
 	clef_tape_free(tape);
 }
 
 START_TEST(special_values)
 {
+	static const char *const problems[] = { "batch_norm x4x3 training plain", "layer_norm x4x3 plain",
+						"rms_norm x4x3 plain", "group_norm x1x3x4 g3 plain",
+						"instance_norm x1x3x4 plain" };
 	const float values[] = { INFINITY, 1, -INFINITY, 2, 2, NAN };
 	float ones[] = { 1, 1 }, got[2];
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = norm_tensor(CLEF_SHAPE(3, 2), values), *mean = norm_tensor(CLEF_SHAPE(2), ones);
-	clef_tensor *var = norm_tensor(CLEF_SHAPE(2), ones);
+	clef_tensor *x = test_tensor(CLEF_SHAPE(3, 2), values), *mean = test_tensor(CLEF_SHAPE(2), ones);
+	clef_tensor *var = test_tensor(CLEF_SHAPE(2), ones);
 
-	for (norm_kind kind = NORM_BATCH; kind <= NORM_INSTANCE; kind++) {
-		check_special(kind, NAN);
-		check_special(kind, INFINITY);
-		check_special(kind, -INFINITY);
+	for (int i = 0; i < CLEF_COUNT(problems); i++) {
+		check_special(problems[i], NAN);
+		check_special(problems[i], INFINITY);
+		check_special(problems[i], -INFINITY);
 	}
 	ck_ok(clef_tape_begin(tape));
 	ck_new(clef_batch_norm_plain(x, mean, var, &(clef_batch_norm_opts){ .training = true }));
@@ -139,7 +140,7 @@ START_TEST(equal_values)
 
 	for (int i = 0; i < 60; i++)
 		values[i] = 12345.678f;
-	x = norm_tensor(CLEF_SHAPE(2, 30), values);
+	x = test_tensor(CLEF_SHAPE(2, 30), values);
 	ck_ok(clef_tape_begin(tape));
 	ck_ok(clef_read(clef_layer_norm_plain(x, 1, 0), y, sizeof(y)));
 	for (int i = 0; i < 60; i++)
@@ -157,8 +158,8 @@ START_TEST(no_elements)
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
 	clef_tensor *x = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, CLEF_SHAPE(0, 4)));
 	clef_tensor *flat = ck_new(clef_tensor_new(test_device, CLEF_FLOAT32, CLEF_SHAPE(2, 4, 0)));
-	clef_tensor *w = norm_tensor(CLEF_SHAPE(4), ones), *b = norm_tensor(CLEF_SHAPE(4), ones);
-	clef_tensor *mean = norm_tensor(CLEF_SHAPE(4), ones), *var = norm_tensor(CLEF_SHAPE(4), ones);
+	clef_tensor *w = test_tensor(CLEF_SHAPE(4), ones), *b = test_tensor(CLEF_SHAPE(4), ones);
+	clef_tensor *mean = test_tensor(CLEF_SHAPE(4), ones), *var = test_tensor(CLEF_SHAPE(4), ones);
 
 	ck_ok(clef_requires_grad(w, true));
 	ck_ok(clef_requires_grad(b, true));
@@ -197,8 +198,8 @@ START_TEST(shared_operand)
 	const float values[] = { 1, 2, 4, 8, 3, 1 }, ones[] = { 1, 1, 1 };
 	float both[3], dw[3], db[3];
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = norm_tensor(CLEF_SHAPE(2, 3), values), *w = norm_tensor(CLEF_SHAPE(3), ones);
-	clef_tensor *b = norm_tensor(CLEF_SHAPE(3), ones);
+	clef_tensor *x = test_tensor(CLEF_SHAPE(2, 3), values), *w = test_tensor(CLEF_SHAPE(3), ones);
+	clef_tensor *b = test_tensor(CLEF_SHAPE(3), ones);
 
 	ck_ok(clef_requires_grad(w, true));
 	ck_ok(clef_requires_grad(b, true));
@@ -224,8 +225,8 @@ START_TEST(batch_norm_errors)
 	const clef_batch_norm_opts endless = { .eps = INFINITY };
 	const float ones[12] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = norm_tensor(CLEF_SHAPE(4, 3), ones), *w = norm_tensor(CLEF_SHAPE(3), ones);
-	clef_tensor *one = norm_tensor(CLEF_SHAPE(1, 3, 1), ones), *v = norm_tensor(CLEF_SHAPE(4), ones);
+	clef_tensor *x = test_tensor(CLEF_SHAPE(4, 3), ones), *w = test_tensor(CLEF_SHAPE(3), ones);
+	clef_tensor *one = test_tensor(CLEF_SHAPE(1, 3, 1), ones), *v = test_tensor(CLEF_SHAPE(4), ones);
 	clef_tensor *ints = ck_new(clef_tensor_new(test_device, CLEF_INT32, CLEF_SHAPE(3)));
 
 	ck_ok(clef_tape_begin(tape));
@@ -261,8 +262,8 @@ START_TEST(other_errors)
 {
 	const float ones[12] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x = norm_tensor(CLEF_SHAPE(2, 6), ones), *w = norm_tensor(CLEF_SHAPE(6), ones);
-	clef_tensor *v = norm_tensor(CLEF_SHAPE(4), ones), *scalar = norm_tensor(CLEF_SCALAR, ones);
+	clef_tensor *x = test_tensor(CLEF_SHAPE(2, 6), ones), *w = test_tensor(CLEF_SHAPE(6), ones);
+	clef_tensor *v = test_tensor(CLEF_SHAPE(4), ones), *scalar = test_tensor(CLEF_SCALAR, ones);
 	clef_tensor *ints = ck_new(clef_tensor_new(test_device, CLEF_INT32, CLEF_SHAPE(2, 6)));
 
 	ck_ok(clef_tape_begin(tape));

@@ -1,265 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pooling, against windows that are laid out by hand on a padded image. */
+/* Pooling: the problems of its families, and what has to be told by hand. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_case.h"
 #include "check_clef.h"
-#include "op_case.h"
+#include "families.h"
 
-typedef struct pool_case {
-	bool flat, adaptive, mean;
-	clef_max_pool_opts window;
-	bool exclude_pad;
-	int divisor;
-	int64_t out[2];
-} pool_case;
+static const clef__family *const families[] = { &clef__family_max_pool2d,          &clef__family_max_pool1d,
+						&clef__family_avg_pool2d,          &clef__family_avg_pool1d,
+						&clef__family_adaptive_max_pool2d, &clef__family_adaptive_max_pool1d,
+						&clef__family_adaptive_avg_pool2d, &clef__family_adaptive_avg_pool1d };
 
-static clef_tensor *apply(clef_tensor **x, const void *opts)
+START_TEST(problems)
 {
-	const pool_case *c = opts;
-	const clef_max_pool_opts *w = &c->window;
-	clef_avg_pool_opts a = { w->kernel, w->kernel_w,  w->stride,      w->stride_w, w->pad,
-				 w->pad_w,  w->ceil_mode, c->exclude_pad, c->divisor };
-
-	if (c->adaptive && c->flat)
-		return c->mean ? clef_adaptive_avg_pool1d(x[0], c->out[1]) : clef_adaptive_max_pool1d(x[0], c->out[1]);
-	if (c->adaptive)
-		return c->mean ? clef_adaptive_avg_pool2d(x[0], c->out[0], c->out[1])
-			       : clef_adaptive_max_pool2d(x[0], c->out[0], c->out[1]);
-	if (c->flat)
-		return c->mean ? clef_avg_pool1d(x[0], &a) : clef_max_pool1d(x[0], w);
-	return c->mean ? clef_avg_pool2d(x[0], &a) : clef_max_pool2d(x[0], w);
+	check_family(families[_i]);
 }
+END_TEST
 
-/* ---- the reference: which elements of an axis are in which window ---- */
-
-#define MOST 64 /* elements and windows along an axis */
-
-typedef struct axis {
-	int windows;
-	int elements[MOST];      /* in the image */
-	int padded[MOST];        /* in the image and its padding */
-	int element[MOST][MOST]; /* of window, the list */
-} axis;
-
-static axis adaptive_axis(int size, int64_t wanted)
-{
-	axis a = { .windows = wanted == -1 ? size : (int)wanted };
-
-	for (int o = 0; o < a.windows; o++)
-		for (int i = 0; i < size; i++) {
-			/* Element i, from i to i + 1, overlaps the window from o size / out to (o + 1) size / out. */
-			bool inside = (i + 1) * a.windows > o * size && i * a.windows < (o + 1) * size;
-
-			if (inside)
-				a.element[o][a.elements[o]++] = i;
-		}
-	return a;
-}
-
-static axis window_axis(int size, int kernel, int stride, int pad, int dilation, bool ceil_mode)
-{
-	axis a = { 0 };
-	int span = (kernel - 1) * dilation + 1, room = size + 2 * pad;
-
-	for (int start = 0; start < size + pad; start += stride) {
-		int behind = start + span - room; /* what it sticks out */
-		int o = a.windows;
-
-		if (behind > 0 && !(ceil_mode && behind < stride))
-			break;
-		a.windows++;
-		for (int k = 0; k < kernel; k++) {
-			int at = start + k * dilation - pad;
-
-			if (at >= 0 && at < size)
-				a.element[o][a.elements[o]++] = at;
-			a.padded[o] += at < size + pad;
-		}
-	}
-	return a;
-}
-
-static void make_axes(const pool_case *c, const clef_shape *x, axis *rows, axis *columns)
-{
-	const clef_max_pool_opts *w = &c->window;
-	int height = c->flat ? 1 : (int)x->dim[x->ndim - 2], width = (int)x->dim[x->ndim - 1];
-	int stride = w->stride ? w->stride : w->kernel, dilation = w->dilation ? w->dilation : 1;
-	int kernel_w = w->kernel_w ? w->kernel_w : w->kernel;
-
-	if (c->adaptive) {
-		*rows = adaptive_axis(height, c->flat ? 1 : c->out[0]);
-		*columns = adaptive_axis(width, c->out[1]);
-		return;
-	}
-	*rows = c->flat ? window_axis(1, 1, 1, 0, 1, false)
-			: window_axis(height, w->kernel, stride, w->pad, dilation, w->ceil_mode);
-	*columns = window_axis(width, kernel_w,
-			       w->stride_w ? w->stride_w
-			       : w->stride ? w->stride
-					   : kernel_w,
-			       w->pad_w == -1 ? 0
-			       : w->pad_w     ? w->pad_w
-					      : w->pad,
-			       w->dilation_w ? w->dilation_w : dilation, w->ceil_mode);
-}
-
-static double pool(const pool_case *c, const double *image, int width, const axis *rows, int oh, const axis *columns,
-		   int ow)
-{
-	double largest = -INFINITY, sum = 0;
-	int count = rows->elements[oh] * columns->elements[ow];
-
-	for (int r = 0; r < rows->elements[oh]; r++)
-		for (int k = 0; k < columns->elements[ow]; k++) {
-			double v = image[rows->element[oh][r] * width + columns->element[ow][k]];
-
-			largest = v > largest ? v : largest;
-			sum += v;
-		}
-	if (!c->mean)
-		return largest;
-	if (!c->adaptive && !c->exclude_pad)
-		count = rows->padded[oh] * columns->padded[ow];
-	return sum / (c->divisor ? c->divisor : count);
-}
-
-static void reference(const ref_array *x, const void *opts, ref_array *y)
-{
-	const pool_case *c = opts;
-	static axis rows, columns;
-	int height = c->flat ? 1 : (int)x->shape.dim[x->shape.ndim - 2], width = (int)x->shape.dim[x->shape.ndim - 1];
-	int64_t i = 0;
-
-	make_axes(c, &x->shape, &rows, &columns);
-	ck_assert_int_eq((int)y->shape.dim[y->shape.ndim - 1], columns.windows);
-	if (!c->flat)
-		ck_assert_int_eq((int)y->shape.dim[y->shape.ndim - 2], rows.windows);
-	for (int64_t plane = 0; plane < x->numel / (height * width); plane++)
-		for (int oh = 0; oh < rows.windows; oh++)
-			for (int ow = 0; ow < columns.windows; ow++)
-				y->v[i++] = pool(c, x->v + plane * height * width, width, &rows, oh, &columns, ow);
-	ck_assert_int_eq((int)i, (int)y->numel);
-}
-
-/* ---- cases ---- */
-
-static void run(clef_shape shape, pool_case c)
-{
-	op_case t = { .name = c.adaptive ? "adaptive_pool" : "pool",
-		      .apply = apply,
-		      .reference = reference,
-		      .opts = &c,
-		      .inputs = 1,
-		      .in = { { .shape = shape, .lo = -8, .hi = 8 } } };
-
-	op_case_run(&t);
-	/* Equal elements: no gradient there, but the values are exact, if not divided. */
-	t.in[0].whole = true;
-	t.no_gradient = true;
-	t.tolerance = c.mean && c.divisor != 1 ? OP_TOLERANCE : 0;
-	op_case_run(&t);
-}
-
-/* The largest and the mean, with all that the mean can be. */
-static void run_windows(clef_shape shape, clef_max_pool_opts w)
-{
-	pool_case c = { .flat = shape.ndim == 2 || (shape.ndim == 3 && shape.dim[0] == 2), .window = w };
-
-	run(shape, c);
-	if (w.dilation || w.dilation_w)
-		return;
-	c.mean = true;
-	run(shape, c);
-	c.exclude_pad = true;
-	run(shape, c);
-	c.divisor = 1;
-	run(shape, c);
-}
+/* ---- by hand ---- */
 
 #define WINDOWS(...)                                                                                                   \
 	(clef_max_pool_opts)                                                                                           \
 	{                                                                                                              \
 		__VA_ARGS__                                                                                            \
 	}
-
-START_TEST(windows_2d)
-{
-	run_windows(CLEF_SHAPE(1, 2, 4, 4), WINDOWS(.kernel = 2));
-	run_windows(CLEF_SHAPE(1, 1, 5, 6), WINDOWS(.kernel = 3, .stride = 2, .pad = 1, .ceil_mode = true));
-	if (test_small())
-		return;
-	run_windows(CLEF_SHAPE(2, 3, 33, 17), WINDOWS(.kernel = 3, .stride = 2, .pad = 1));
-	run_windows(CLEF_SHAPE(2, 3, 12, 12), WINDOWS(.kernel = 3, .stride = 1, .pad = 1));
-	run_windows(CLEF_SHAPE(3, 7, 9), WINDOWS(.kernel = 2, .kernel_w = 5, .stride = 3, .stride_w = 2));
-	run_windows(CLEF_SHAPE(3, 7, 9), WINDOWS(.kernel = 4, .kernel_w = 1, .pad = 2, .pad_w = -1));
-	run_windows(CLEF_SHAPE(1, 2, 7, 8), WINDOWS(.kernel = 4, .stride = 3, .pad = 2, .pad_w = 1));
-	run_windows(CLEF_SHAPE(1, 2, 7, 8), WINDOWS(.kernel = 2, .stride = 5, .ceil_mode = true));
-	run_windows(CLEF_SHAPE(1, 2, 10, 11), WINDOWS(.kernel = 2, .stride = 3, .ceil_mode = true));
-	/* The last window of rounding up would start in the padding on the right. */
-	run_windows(CLEF_SHAPE(1, 1, 3, 4), WINDOWS(.kernel = 2, .stride = 2, .pad = 1, .ceil_mode = true));
-	run_windows(CLEF_SHAPE(4, 3, 1, 1), WINDOWS(.kernel = 1));
-	run_windows(CLEF_SHAPE(4, 3, 1, 1), WINDOWS(.kernel = 3, .pad = 1));
-	run_windows(CLEF_SHAPE(2, 2, 5, 5), WINDOWS(.kernel = 5));
-	run_windows(CLEF_SHAPE(257, 1, 3, 3), WINDOWS(.kernel = 3, .stride = 1));
-	run_windows(CLEF_SHAPE(1, 1, 8, 8), WINDOWS(.kernel = 5, .stride = 1, .pad = 2));
-}
-END_TEST
-
-START_TEST(windows_1d)
-{
-	run_windows(CLEF_SHAPE(2, 3, 7), WINDOWS(.kernel = 3, .stride = 2, .pad = 1));
-	if (test_small())
-		return;
-	run_windows(CLEF_SHAPE(5, 33), WINDOWS(.kernel = 4, .stride = 3, .pad = 2, .ceil_mode = true));
-	run_windows(CLEF_SHAPE(2, 1, 60), WINDOWS(.kernel = 60));
-	run_windows(CLEF_SHAPE(2, 9, 10), WINDOWS(.kernel = 2, .stride = 7));
-	run_windows(CLEF_SHAPE(2, 9, 17), WINDOWS(.kernel = 3, .stride = 2, .dilation = 4));
-}
-END_TEST
-
-START_TEST(dilated)
-{
-	run_windows(CLEF_SHAPE(1, 1, 6, 5), WINDOWS(.kernel = 2, .stride = 1, .dilation = 2));
-	if (test_small())
-		return;
-	run_windows(CLEF_SHAPE(2, 2, 12, 13), WINDOWS(.kernel = 3, .stride = 2, .pad = 1, .dilation = 2));
-	run_windows(CLEF_SHAPE(2, 2, 12, 13),
-		    WINDOWS(.kernel = 3, .stride = 4, .dilation = 3, .dilation_w = 1, .ceil_mode = true));
-	run_windows(CLEF_SHAPE(1, 3, 9, 10), WINDOWS(.kernel = 3, .stride = 1, .pad = 1, .dilation = 3));
-	run_windows(CLEF_SHAPE(1, 1, 4, 4), WINDOWS(.kernel = 1, .stride = 1, .dilation = INT32_MAX));
-}
-END_TEST
-
-static void run_adaptive(clef_shape shape, int64_t h, int64_t w)
-{
-	pool_case c = { .flat = h == 0, .adaptive = true, .out = { h, w } };
-
-	run(shape, c);
-	c.mean = true;
-	run(shape, c);
-}
-
-START_TEST(adaptive)
-{
-	run_adaptive(CLEF_SHAPE(1, 2, 5, 4), 3, 2);
-	run_adaptive(CLEF_SHAPE(1, 2, 5, 4), 1, 1);
-	if (test_small())
-		return;
-	run_adaptive(CLEF_SHAPE(3, 17, 33), 7, 5);
-	run_adaptive(CLEF_SHAPE(2, 3, 3, 4), 5, 9);
-	run_adaptive(CLEF_SHAPE(2, 3, 8, 8), 4, 4);
-	run_adaptive(CLEF_SHAPE(2, 3, 7, 9), -1, 3);
-	run_adaptive(CLEF_SHAPE(2, 3, 7, 9), 2, -1);
-	run_adaptive(CLEF_SHAPE(2, 3, 63, 61), 1, 1);
-	run_adaptive(CLEF_SHAPE(2, 3, 33), 0, 5);
-	run_adaptive(CLEF_SHAPE(3, 60), 0, 1);
-	run_adaptive(CLEF_SHAPE(2, 3, 5), 0, 16);
-}
-END_TEST
-
-/* ---- by hand ---- */
 
 static clef_tape *tape;
 
@@ -420,10 +186,7 @@ Suite *pool_suite(void)
 	TCase *c = tcase_create("pool"), *hand = tcase_create("by hand");
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
-	tcase_add_test(c, windows_2d);
-	tcase_add_test(c, windows_1d);
-	tcase_add_test(c, dilated);
-	tcase_add_test(c, adaptive);
+	tcase_add_loop_test(c, problems, 0, CLEF_COUNT(families));
 	suite_add_tcase(s, c);
 	tcase_add_checked_fixture(hand, tape_setup, tape_teardown);
 	tcase_add_test(hand, ties);

@@ -371,8 +371,8 @@ static bool check_all(run *r)
 	if (!check_values(r, &y) || (!r->p->no_gradient && !check_gradients(r, y)))
 		return false;
 	for (int i = 0; i < r->p->operands; i++)
-		if (r->p->in[i].kind != CLEF__OPERAND_STATE &&
-		    !guards_hold(r, r->in[i].values, r->in[i].host, "operand", i))
+		if (!guards_hold(r, r->in[i].values, r->p->in[i].kind == CLEF__OPERAND_STATE ? NULL : r->in[i].host,
+				 "operand", i))
 			return false;
 	return true;
 }

@@ -15,6 +15,39 @@
 	X(linear_act) \
 	X(matmul) \
 	X(matmul_trans) \
+	X(conv2d) \
+	X(conv1d) \
+	X(conv_transpose2d) \
+	X(conv_transpose1d) \
+	X(batch_norm) \
+	X(layer_norm) \
+	X(rms_norm) \
+	X(group_norm) \
+	X(instance_norm) \
+	X(local_response_norm) \
+	X(max_pool2d) \
+	X(max_pool1d) \
+	X(avg_pool2d) \
+	X(avg_pool1d) \
+	X(adaptive_max_pool2d) \
+	X(adaptive_max_pool1d) \
+	X(adaptive_avg_pool2d) \
+	X(adaptive_avg_pool1d) \
+	X(sum) \
+	X(mean) \
+	X(max) \
+	X(min) \
+	X(argmax) \
+	X(argmin) \
+	X(var) \
+	X(std) \
+	X(norm) \
+	X(logsumexp) \
+	X(topk) \
+	X(softmax) \
+	X(log_softmax) \
+	X(reshape) \
+	X(flatten) \
 	X(permute) \
 	X(transpose) \
 	X(cat) \
@@ -33,23 +66,6 @@
 	X(dropout2d) \
 	X(bernoulli) \
 	X(augment) \
-	X(reshape) \
-	X(flatten) \
-	X(sum) \
-	X(mean) \
-	X(max) \
-	X(min) \
-	X(argmax) \
-	X(argmin) \
-	X(var) \
-	X(std) \
-	X(norm) \
-	X(logsumexp) \
-	X(topk) \
-	X(softmax) \
-	X(log_softmax) \
-	X(accuracy) \
-	X(topk_accuracy) \
 	X(cross_entropy) \
 	X(cross_entropy_with) \
 	X(nll_loss) \
@@ -64,6 +80,8 @@
 	X(margin_ranking_loss) \
 	X(cosine_embedding_loss) \
 	X(cosine_similarity) \
+	X(accuracy) \
+	X(topk_accuracy) \
 	X(random) \
 	X(train)
 /* clang-format on */

@@ -113,7 +113,7 @@ static clef_status bad_word(const reader *r, const char *what)
 
 static clef_status out_of_range(const reader *r, const clef__term *t)
 {
-	return clef__fail(CLEF_ERROR_INVALID, "problem: \"%s\" of %s: %.9g to %.9g are allowed", r->word,
+	return clef__fail(CLEF_ERROR_INVALID, "problem: \"%s\" of %s: %.10g to %.10g are allowed", r->word,
 			  r->p->family->name, t->least, t->most);
 }
 
@@ -314,10 +314,10 @@ static size_t write_list(char *text, size_t size, const int64_t *v, int count, c
 	return used;
 }
 
-/* As few digits as give the same number. */
+/* As few digits as give the same number; an int has ten at most. */
 static size_t write_number(const clef__term *t, double value, char *text, size_t size)
 {
-	return (size_t)snprintf(text, size, t->kind == CLEF__TERM_FLOAT ? "%.7g" : "%.9g", value);
+	return (size_t)snprintf(text, size, t->kind == CLEF__TERM_FLOAT ? "%.7g" : "%.10g", value);
 }
 
 static size_t write_term(const clef__problem *p, const clef__term *t, char *text, size_t size)

@@ -57,10 +57,16 @@ static const clef__conv_impl *choose(const clef_device *dev, const clef__conv *g
 	return impl;
 }
 
-/* *impl is the one that $CLEF_CONV names, or NULL. */
+/* Who names an implementation, for messages. */
+static const char *asks(const clef__node *n)
+{
+	return clef__device_get_conv(n->x[0]->dev) ? "the problem" : "CLEF_CONV";
+}
+
+/* *impl is the one that was set for the device or that $CLEF_CONV names, or NULL. */
 static clef_status find_forced(const clef__node *n, const clef__conv_impl **impl)
 {
-	const char *name = getenv("CLEF_CONV");
+	const char *set = clef__device_get_conv(n->x[0]->dev), *name = set ? set : getenv("CLEF_CONV");
 	char names[128] = "";
 	size_t used = 0;
 
@@ -91,11 +97,10 @@ clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *o)
 		else if (forced->fits(dev, &o->g, way))
 			o->impl[i] = forced;
 		else
-			status =
-				clef__op_fail(n, CLEF_ERROR_UNSUPPORTED,
-					      "CLEF_CONV asks for %s, which does not do x %s with w %s and %lld groups",
-					      forced->name, CLEF__SHAPE_TEXT(n->x[0]->shape),
-					      CLEF__SHAPE_TEXT(n->x[1]->shape), (long long)o->groups);
+			status = clef__op_fail(n, CLEF_ERROR_UNSUPPORTED,
+					       "%s asks for %s, which does not do x %s with w %s and %lld groups",
+					       asks(n), forced->name, CLEF__SHAPE_TEXT(n->x[0]->shape),
+					       CLEF__SHAPE_TEXT(n->x[1]->shape), (long long)o->groups);
 	}
 	return status;
 }

@@ -321,3 +321,13 @@ void clef__device_set_tape(clef_device *dev, void *tape)
 {
 	dev->tape = tape;
 }
+
+const char *clef__device_get_conv(const clef_device *dev)
+{
+	return dev->conv;
+}
+
+void clef__device_set_conv(clef_device *dev, const char *name)
+{
+	dev->conv = name;
+}

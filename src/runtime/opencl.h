@@ -40,6 +40,7 @@ struct clef_device {
 	cl_context context;
 	cl_command_queue queue;
 	void *tape;
+	const char *conv; /* see clef__device_set_conv() */
 	clef__buffer *pool[CLEF__SIZE_CLASSES];
 	clef__stage stage[CLEF__STAGES];
 	int next_stage;

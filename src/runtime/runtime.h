@@ -21,6 +21,11 @@ void clef__device_release(clef_device *dev);
 void *clef__device_get_tape(const clef_device *dev);
 void clef__device_set_tape(clef_device *dev, void *tape);
 
+/* The convolution to use on this device in place of $CLEF_CONV and of the library's choice, a constant; NULL: none. For
+ * checks, which must not change the environment while threads of a driver may read it. */
+const char *clef__device_get_conv(const clef_device *dev);
+void clef__device_set_conv(clef_device *dev, const char *name);
+
 /* ---- buffers ---- */
 
 /* Device memory with a reference count; from the pool where it has one of the size. Holds its device. */
