@@ -103,6 +103,74 @@ START_TEST(own_problems)
 }
 END_TEST
 
+/* ---- every operation has a family ---- */
+
+/* What is an operation's name with this behind it is a form of it, which a flag of its family reaches. */
+static const char *const forms[] = { "_no_bias", "_plain", "_act", "_act_no_bias" };
+
+/* Not operations, or tested by hand: where max pooling found its elements is the tests' of pooling. */
+static const char *const others[] = { "max_pool_indices" };
+
+static bool is_family(const char *name, size_t length)
+{
+	for (int i = 0; i < clef_check_count(); i++) {
+		const char *family = clef_check_get(i).name;
+
+		if (strlen(family) == length && !strncmp(family, name, length))
+			return true;
+	}
+	return false;
+}
+
+static bool is_covered(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (int i = 0; i < CLEF_COUNT(others); i++)
+		if (!strcmp(others[i], name))
+			return true;
+	for (int i = 0; i < CLEF_COUNT(forms); i++) {
+		size_t n = strlen(forms[i]);
+
+		if (length > n && !strcmp(name + length - n, forms[i]) && is_family(name, length - n))
+			return true;
+	}
+	return is_family(name, length);
+}
+
+/* The functions of a header that return a tensor. */
+static int look_at(const char *header)
+{
+	static const char prefix[] = "CLEF_API clef_tensor *clef_";
+	char path[512], line[512], name[64];
+	int count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/include/clef/%s", CLEF_SOURCE_DIR, header);
+	file = ck_new(fopen(path, "r"));
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, prefix, strlen(prefix)) != 0 || strstr(line, "##name"))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(line + strlen(prefix), "("), line + strlen(prefix));
+		ck_assert_msg(is_covered(name), "%s: clef_%s() has no family in src/check", header, name);
+		count++;
+	}
+	fclose(file);
+	return count;
+}
+
+START_TEST(every_operation_has_a_family)
+{
+	static const char *const headers[] = { "activation.h", "augment.h", "conv.h", "loss.h",   "norm.h",
+					       "pool.h",       "reduce.h",  "ops.h",  "shaping.h" };
+	int count = 0;
+
+	for (int i = 0; i < CLEF_COUNT(headers); i++)
+		count += look_at(headers[i]);
+	ck_assert_int_gt(count, 80);
+}
+END_TEST
+
 /* ---- checks that fail ---- */
 
 static clef_check_result verdict_of(const char *problem)
@@ -155,6 +223,7 @@ Suite *check_suite(void)
 	tcase_add_test(text, normalized);
 	tcase_add_test(text, refusals);
 	tcase_add_test(text, own_problems);
+	tcase_add_test(text, every_operation_has_a_family);
 	suite_add_tcase(s, text);
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
 	tcase_add_test(c, results);
