@@ -60,28 +60,30 @@ static const clef__term terms_conv_transpose1d[] = { SIZES1, NUMBER("op", op, 0,
 /* ---- problems ---- */
 
 /* Whole numbers with a bias, where all must be exact, and real ones without. */
-#define BOTH_OF(name, sizes) #name " " sizes " whole", #name " " sizes " no_bias"
-#define EVERY_OF(name, sizes)                                                                                          \
-#name " " sizes " by=winograd whole", #name " " sizes " by=winograd_weights whole",                            \
-		#name " " sizes " by=cpu whole", #name " " sizes " by=cpu_weights whole",                              \
-		#name " " sizes " by=im2col whole", #name " " sizes " by=direct whole"
+#define BOTH_OF(name, sizes)  #name " " sizes " whole", #name " " sizes " no_bias"
+#define BY(name, impl, sizes) #name " " sizes " by=" #impl " whole"
+/* Those that do any sizes without groups, and those for 3 x 3 as well. */
+#define MOST_OF(name, sizes)                                                                                           \
+	BY(name, cpu, sizes), BY(name, cpu_weights, sizes), BY(name, im2col, sizes), BY(name, direct, sizes)
+#define EVERY_OF(name, sizes) BY(name, winograd, sizes), BY(name, winograd_weights, sizes), MOST_OF(name, sizes)
 
 /* clang-format off */
 static const char *const problems_conv2d[] = {
 #define BOTH(sizes) BOTH_OF(conv2d, sizes)
 #define STRIDES(sizes) BOTH(sizes " p1"), BOTH(sizes " st2 p1"), BOTH(sizes " st3 p1")
-#define EVERY(sizes) EVERY_OF(conv2d, sizes)
 	"conv2d n2 c3 h5 w6 k4 r3 p1 whole",
 	"conv2d c2 h6 w7 k3 r2 s3 st2 d2 no_bias",
 	"conv2d c4 h4 w5 k6 r2 s3 p1 mode=reflect g2 whole",
 	"conv2d n2 c3 h5 w6 k4 r3 p1 by=im2col whole",
 	"conv2d n2 c3 h5 w6 k4 r3 p1 by=direct whole",
 	/* The interesting ones: 3 x 3, one that is large for its channels, strided, depthwise, and a single product. */
-	EVERY("n2 c17 h9 w20 k14 r3 p1"),
-	EVERY("n5 c2 h13 k3 r3 p1"),
-	EVERY("n2 c3 h15 w17 k5 r5 st2 p2"),
-	EVERY("n2 c19 h5 w32 k19 r3 p1 g19"),
-	EVERY("n3 c41 h5 w4 k20 r1"),
+	EVERY_OF(conv2d, "n2 c17 h9 w20 k14 r3 p1"),
+	EVERY_OF(conv2d, "n5 c2 h13 k3 r3 p1"),
+	MOST_OF(conv2d, "n2 c3 h15 w17 k5 r5 st2 p2"),
+	BY(conv2d, cpu, "n2 c19 h5 w32 k19 r3 p1 g19"),
+	BY(conv2d, cpu_weights, "n2 c19 h5 w32 k19 r3 p1 g19"),
+	BY(conv2d, direct, "n2 c19 h5 w32 k19 r3 p1 g19"),
+	MOST_OF(conv2d, "n3 c41 h5 w4 k20 r1"),
 	"conv2d n2 c3 h6 w19 k5 r3 p1 act=relu",
 	"conv2d n2 c3 h6 w19 k5 r3 p1 act=tanh",
 	"conv2d n2 c3 h6 w9 k5 r3 st2 act=leaky_relu no_bias",
@@ -234,30 +236,26 @@ static const char *const problems_conv2d[] = {
 	BOTH("n17 c3 h4 w6 k6 r3 st2 p1 g3"),
 	BOTH("n2 c12 h5 k18 r3 st2 p1 g3"),
 #undef BOTH
-#undef EVERY
 };
 
 static const char *const problems_conv1d[] = {
 #define BOTH(sizes) BOTH_OF(conv1d, sizes)
-#define EVERY(sizes) EVERY_OF(conv1d, sizes)
 	"conv1d n2 c3 l7 k4 r3 st2 p1 pl1 mode=circular whole",
 	"conv1d n2 c2 l6 k2 r3 p2 mode=replicate no_bias",
-	EVERY("n2 c5 l33 k14 r3 p1"),
+	MOST_OF(conv1d, "n2 c5 l33 k14 r3 p1"),
 	BOTH("n2 c3 l7 k4 r3 st2 p1 pl1"),
 	BOTH("n3 c4 l257 k6 r5 p5 d3 mode=reflect g2"),
 	BOTH("n3 c4 l5 k6 r5 p5 d3 mode=circular g2"),
 	"conv1d n2 c3 l37 k4 r5 d2 act=relu",
 #undef BOTH
-#undef EVERY
 };
 
 static const char *const problems_conv_transpose2d[] = {
 #define BOTH(sizes) BOTH_OF(conv_transpose2d, sizes)
-#define EVERY(sizes) EVERY_OF(conv_transpose2d, sizes)
 	"conv_transpose2d c2 h3 w2 k3 r2 s3 st2 p1 oph1 whole",
 	"conv_transpose2d c4 h3 w4 k2 r3 g2 no_bias",
-	EVERY("n2 c17 h7 w12 k14 r3 p1"),
-	EVERY("n2 c5 h7 w6 k4 r4 st2 p1"),
+	EVERY_OF(conv_transpose2d, "n2 c17 h7 w12 k14 r3 p1"),
+	MOST_OF(conv_transpose2d, "n2 c5 h7 w6 k4 r4 st2 p1"),
 	"conv_transpose2d c2 h3 w2 k3 r2 s3 st2 p1 oph1 no_bias",
 	BOTH("n2 c3 h4 w33 k5 r3"),
 	BOTH("n2 c3 h25 k5 r1"),
@@ -272,19 +270,16 @@ static const char *const problems_conv_transpose2d[] = {
 	BOTH("n2 c2 h9 k3 r3 p4"),
 	"conv_transpose2d n2 c3 h4 w5 k4 r3 st2 op1 act=relu",
 #undef BOTH
-#undef EVERY
 };
 
 static const char *const problems_conv_transpose1d[] = {
 #define BOTH(sizes) BOTH_OF(conv_transpose1d, sizes)
-#define EVERY(sizes) EVERY_OF(conv_transpose1d, sizes)
 	"conv_transpose1d n2 c3 l7 k4 r3 st2 p1 pl1 op1 whole",
-	EVERY("n2 c5 l33 k14 r3 p1"),
+	MOST_OF(conv_transpose1d, "n2 c5 l33 k14 r3 p1"),
 	"conv_transpose1d n2 c3 l7 k4 r3 st2 p1 pl1 op1 no_bias",
 	BOTH("n3 c4 l33 k6 r5 pr1 d2 g2"),
 	"conv_transpose1d c3 l37 k4 r1 act=relu",
 #undef BOTH
-#undef EVERY
 };
 /* clang-format on */
 
