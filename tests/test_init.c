@@ -19,6 +19,23 @@ START_TEST(all_kinds)
 }
 END_TEST
 
+static void check_fails(const char *problem, const char *message)
+{
+	clef_check_result r;
+
+	ck_ok(clef_check(test_device, problem, &r));
+	ck_assert_int_eq(r.verdict, CLEF_VERDICT_FAILED);
+	ck_assert_msg(strstr(r.message, message) != NULL, "%s: %s", problem, r.message);
+}
+
+START_TEST(what_cannot_be_filled_fails)
+{
+	check_fails("init kind=xavier_normal x5", "shape [5] has no fans");
+	check_fails("init kind=normal x5 q-1", "standard deviation -1");
+	check_fails("init kind=dirac x5x3x3 groups2", "2 groups");
+}
+END_TEST
+
 /* Between these bounds lie few floats or very many, or u (hi - lo) + lo rounds to hi for many u. */
 START_TEST(uniforms_stay_below_the_upper_bound)
 {
@@ -353,6 +370,7 @@ Suite *init_suite(void)
 
 	tcase_add_checked_fixture(device, device_setup, device_teardown);
 	tcase_add_test(device, all_kinds);
+	tcase_add_test(device, what_cannot_be_filled_fails);
 	tcase_add_test(device, uniforms_stay_below_the_upper_bound);
 	tcase_add_test(device, deviation_0_gives_the_mean);
 	tcase_add_test(device, draws_follow_one_another);
