@@ -36,7 +36,11 @@ void optim_setup(void)
 		snprintf(name, sizeof(name), "w%d", i);
 		optim_f.w[i] = ck_new(clef_params_add(optim_f.params, name, shapes[i], NULL));
 		optim_f.n[i] = (int)clef_shape_numel(shapes[i]);
-		optim_f.rows[i] = shapes[i].ndim == 2 ? (int)shapes[i].dim[0] : 0;
+		optim_f.state[i] = (clef__optim_ref){ .n = optim_f.n[i],
+						      .g = optim_f.c[i],
+						      .w = optim_f.ref[i],
+						      .s0 = optim_f.s[i][0],
+						      .s1 = optim_f.s[i][1] };
 	}
 	ck_ok(clef_params_commit(optim_f.params, &(clef_rng){ .seed = 1 }));
 	for (int i = 0; i < OPTIM_PARAMS; i++) {

@@ -8,21 +8,19 @@
 #define CLEF_TESTS_OPTIM_CASE_H
 
 #include "check_clef.h"
+#include "optim_reference.h"
 
 #define OPTIM_PARAMS  3
 #define OPTIM_LARGEST 192
 
-/* What is optimized. s: the state of a reference, with what it likes in it. */
+/* What is optimized. state: of a reference, whose values are ref and whose gradients c. */
 typedef struct optim_fixture {
 	clef_tape *tape;
 	clef_params *params;
 	clef_tensor *w[OPTIM_PARAMS];
 	int n[OPTIM_PARAMS];
-	int rows[OPTIM_PARAMS]; /* of a matrix, else 0 */
-	double ref[OPTIM_PARAMS][OPTIM_LARGEST], m[OPTIM_PARAMS][OPTIM_LARGEST], v[OPTIM_PARAMS][OPTIM_LARGEST];
-	double s[OPTIM_PARAMS][OPTIM_LARGEST];
-	double product[OPTIM_PARAMS];
-	int t[OPTIM_PARAMS];
+	clef__optim_ref state[OPTIM_PARAMS];
+	double ref[OPTIM_PARAMS][OPTIM_LARGEST], s[OPTIM_PARAMS][2][OPTIM_LARGEST];
 	float c[OPTIM_PARAMS][OPTIM_LARGEST];
 	uint64_t seed;
 } optim_fixture;
@@ -48,19 +46,5 @@ int optim_steps(void);
 
 /* Launches of the device so far. */
 uint64_t optim_launches(void);
-
-/* ---- rules: optim_formulas.c ---- */
-
-/* A rule: what it is made with, its formula for all elements of parameter i at its step t, a state that the optimizer
- * must have for "w1", and the launches of a step. */
-typedef struct optim_rule {
-	clef_optim *(*make)(void);
-	void (*step)(int i, int t);
-	const char *state;
-	unsigned launches;
-} optim_rule;
-
-#define OPTIM_RULES 18
-extern const optim_rule optim_rules[OPTIM_RULES];
 
 #endif

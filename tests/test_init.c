@@ -1,68 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Initializers: the bits of draws on the device against those of the host, what lies around a tensor, bounds and
- * deviations against PyTorch's formulas worked out by hand, and errors.
+ * Initializers: the library's own checks of all kinds; uniform values between bounds that are hard to keep; bounds and
+ * deviations against PyTorch's, worked out by hand; and errors.
  */
 #include <float.h>
 #include <math.h>
 
+#include "check_case.h"
+#include "families.h"
 #include "init_case.h"
+#include "init_reference.h"
 
 /* ---- bits ---- */
 
-static void host_uniform(clef_rng rng, float *values, size_t n, float lo, float hi)
+START_TEST(all_kinds)
 {
-	clef_rng_uniform(&rng, values, n);
-	for (size_t i = 0; i < n; i++)
-		values[i] = fminf(fmaf(values[i], hi - lo, lo), nextafterf(hi, lo));
-}
-
-static void host_normal(clef_rng rng, float *values, size_t n, float mean, float std)
-{
-	clef_rng_normal(&rng, values, n);
-	for (size_t i = 0; i < n; i++)
-		values[i] = fmaf(values[i], std, mean);
-}
-
-static const int sizes[] = { 1, 3, 4, 5, 17, 63, 64, 65, 1000, 65537 };
-
-/* Draws on the device equal those on the host, whatever the size and the place. */
-static void check_bits(bool normal, float p, float q)
-{
-	const clef_rng start = { 0xfedcba9876543210, 0x1122334455667788 };
-	float *want = malloc(65537 * sizeof(float));
-
-	ck_assert_ptr_nonnull(want);
-	for (int i = 0; i < CLEF_COUNT(sizes) - (test_small() ? 1 : 0); i++) {
-		const size_t n = (size_t)sizes[i];
-		inside t = inside_new(CLEF_SHAPE(sizes[i]), (size_t)i * 3);
-		clef_rng rng = start;
-
-		if (normal) {
-			host_normal(start, want, n, p, q);
-			ck_ok(clef_init_normal(t.x, p, q, &rng));
-		} else {
-			host_uniform(start, want, n, p, q);
-			ck_ok(clef_init_uniform(t.x, p, q, &rng));
-		}
-		ck_assert(rng.seed == start.seed && rng.counter == start.counter + 1);
-		ck_same_bits(inside_read(&t), want, n);
-		inside_free(&t);
-	}
-	free(want);
-}
-
-START_TEST(uniforms_equal_those_of_the_host)
-{
-	check_bits(false, 0, 1);
-	check_bits(false, -0.37f, 1.91f);
+	check_family(&clef__family_init);
 }
 END_TEST
 
-START_TEST(normals_equal_those_of_the_host)
+static void check_fails(const char *problem, const char *message)
 {
-	check_bits(true, 0, 1);
-	check_bits(true, 0.1f, 0.02f);
+	clef_check_result r;
+
+	ck_ok(clef_check(test_device, problem, &r));
+	ck_assert_int_eq(r.verdict, CLEF_VERDICT_FAILED);
+	ck_assert_msg(strstr(r.message, message) != NULL, "%s: %s", problem, r.message);
+}
+
+START_TEST(what_cannot_be_filled_fails)
+{
+	check_fails("init kind=xavier_normal x5", "shape [5] has no fans");
+	check_fails("init kind=normal x5 q-1", "standard deviation -1");
+	check_fails("init kind=dirac x5x3x3 groups2", "2 groups");
 }
 END_TEST
 
@@ -83,7 +53,7 @@ START_TEST(uniforms_stay_below_the_upper_bound)
 		clef_rng rng = { 3, (uint64_t)i };
 		const float *x;
 
-		host_uniform(rng, want, 5000, lo, hi);
+		clef__init_ref_uniform(rng, want, 5000, lo, hi);
 		ck_ok(clef_init_uniform(t.x, lo, hi, &rng));
 		x = inside_read(&t);
 		ck_same_bits(x, want, 5000);
@@ -108,19 +78,6 @@ START_TEST(deviation_0_gives_the_mean)
 }
 END_TEST
 
-START_TEST(constant_fills)
-{
-	inside t = inside_new(CLEF_SHAPE(5, 7), 3);
-	const float *x;
-
-	ck_ok(clef_init_constant(t.x, -0.75f));
-	x = inside_read(&t);
-	for (int i = 0; i < 35; i++)
-		ck_assert(x[i] == -0.75f);
-	inside_free(&t);
-}
-END_TEST
-
 START_TEST(draws_follow_one_another)
 {
 	clef_rng rng = { 8, 0 };
@@ -128,7 +85,7 @@ START_TEST(draws_follow_one_another)
 	inside t = inside_new(CLEF_SHAPE(5, 10), 2);
 
 	for (uint64_t i = 0; i < 4; i++) {
-		host_uniform((clef_rng){ 8, i }, want, 50, 0, 1);
+		clef__init_ref_uniform((clef_rng){ 8, i }, want, 50, 0, 1);
 		ck_ok(clef_init_uniform(t.x, 0, 1, &rng));
 		ck_same_bits(inside_read(&t), want, 50);
 	}
@@ -242,9 +199,9 @@ static void check_scaled(inside *t, bool normal, double scale)
 
 	ck_assert_ptr_nonnull(want);
 	if (normal)
-		host_normal((clef_rng){ 4, 0 }, want, t->n, 0, 1);
+		clef__init_ref_normal((clef_rng){ 4, 0 }, want, t->n, 0, 1);
 	else
-		host_uniform((clef_rng){ 4, 0 }, want, t->n, -1, 1);
+		clef__init_ref_uniform((clef_rng){ 4, 0 }, want, t->n, -1, 1);
 	for (size_t i = 0; i < t->n; i++)
 		ck_assert_msg(fabs((double)x[i] - scale * (double)want[i]) <
 				      3e-7 * scale * fmax(1, fabs((double)want[i])),
@@ -412,11 +369,10 @@ Suite *init_suite(void)
 	suite_add_tcase(s, host);
 
 	tcase_add_checked_fixture(device, device_setup, device_teardown);
-	tcase_add_test(device, uniforms_equal_those_of_the_host);
-	tcase_add_test(device, normals_equal_those_of_the_host);
+	tcase_add_test(device, all_kinds);
+	tcase_add_test(device, what_cannot_be_filled_fails);
 	tcase_add_test(device, uniforms_stay_below_the_upper_bound);
 	tcase_add_test(device, deviation_0_gives_the_mean);
-	tcase_add_test(device, constant_fills);
 	tcase_add_test(device, draws_follow_one_another);
 	tcase_add_test(device, nothing_to_fill_is_a_draw_too);
 	tcase_add_test(device, xavier_scales_as_in_pytorch);

@@ -83,6 +83,8 @@
 	X(accuracy) \
 	X(topk_accuracy) \
 	X(random) \
+	X(init) \
+	X(optim) \
 	X(train)
 /* clang-format on */
 

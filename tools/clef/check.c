@@ -39,13 +39,15 @@ static const option_table table = {
 	.usage = "clef check [option ...] [FAMILY|PROBLEM|@FILE ...]",
 	.about =
 		"Checks every operation on a device against a reference in double precision, forward and backward;\n"
-		"random numbers against the bits that every device must draw; and networks that learn a batch by\n"
-		"heart, twice, to the same bits. A line for each family tells the number of cases, the largest errors\n"
-		"with their limits, and the time. Cases that fail are listed with the command that repeats them, and\n"
-		"the exit status is 1. A driver that crashes or hangs costs the case, not the run.\n"
+		"random numbers and initializers against the bits that every device must draw; optimizers against\n"
+		"their formulas; and networks that learn a batch by heart, twice, to the same bits. A line for each\n"
+		"family tells the number of cases, the largest errors with their limits, and the time. Cases that "
+		"fail\n"
+		"are listed with the command that repeats them, and the exit status is 1. A driver that crashes or\n"
+		"hangs costs the case, not the run.\n"
 		"\n"
-		"A FAMILY is an operation (conv2d), random or train. A PROBLEM is one with its sizes and options,\n"
-		"\"conv2d n64 c3 h32 w32 k32 r5 s5 p2\". A file has a problem a line, and # before remarks.\n",
+		"A FAMILY is an operation (conv2d), random, init, optim or train. A PROBLEM is one with its sizes and\n"
+		"options, \"conv2d n64 c3 h32 w32 k32 r5 s5 p2\". A file has a problem a line, and # before remarks.\n",
 	.rows = rows,
 	.count = CLEF_COUNT(rows),
 	.more = "Examples:\n"
