@@ -65,6 +65,7 @@ START_TEST(refusals)
 	refused("sum x3 dims0,", "whole numbers are expected, 8 at most");
 	refused("kl_div x3 reduction=most", "there are mean, sum, none, batchmean");
 	refused("linear x3 out2.5", "a whole number is expected");
+	refused("conv2d n3 c2 h3 k2 r3 p1 no_bias twice", "wants no_bias, and x [3, 2, 3, 3] and w [2, 2, 3, 3] alike");
 	refused("random draw=normall", "there are uniform, normal,");
 	refused("transpose x2x3", "transpose needs two dimensions, as in dims0,1");
 	refused("slice x5 range0,1,2,3", "slice wants start, stop and step, as in range1,4,2");

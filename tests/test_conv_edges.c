@@ -8,39 +8,8 @@
 #include "check_clef.h"
 #include "conv_case.h"
 #include "families.h"
-#include "op_case.h"
 
 /* ---- edges ---- */
-
-static clef_tensor *apply_to_itself(clef_tensor **x, const void *opts)
-{
-	return clef__family_conv2d.apply((clef_tensor *const[]){ x[0], x[0] }, opts);
-}
-
-static void reference_to_itself(const ref_array *x, const void *opts, ref_array *y)
-{
-	const clef__ref in = { x->shape, x->numel, x->v, 0, x->numel };
-	clef__ref out = { y->shape, y->numel, y->v, 0, y->numel };
-
-	ck_assert(clef__family_conv2d.reference((const clef__ref[]){ in, in }, opts, &out));
-}
-
-START_TEST(one_tensor_for_both)
-{
-	clef__problem p;
-
-	for (int i = 0; i < CONV_IMPLS; i++)
-		if (conv_case_parse("conv2d n2 c2 h3 k2 r3 p1 no_bias whole", i, &p))
-			op_case_run(&(op_case){ .name = "conv2d of x with x",
-						.apply = apply_to_itself,
-						.reference = reference_to_itself,
-						.opts = p.opts,
-						.inputs = 1,
-						.in = { { .shape = p.in[0].shape, .lo = -8, .hi = 8, .whole = true } },
-						.tolerance = p.tolerance,
-						.gradient_tolerance = p.gradient_tolerance });
-}
-END_TEST
 
 static clef_tensor *filled(clef_shape shape, double value)
 {
@@ -363,7 +332,6 @@ Suite *conv_edges_suite(void)
 	TCase *c = tcase_create("conv_edges");
 
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
-	tcase_add_test(c, one_tensor_for_both);
 	tcase_add_test(c, nothing_to_do);
 	tcase_add_test(c, nan_travels);
 	tcase_add_test(c, nonfinite);

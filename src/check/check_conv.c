@@ -27,6 +27,10 @@ static const char *const mode_words[] = { "zeros", "reflect", "replicate", "circ
 		  .kind = CLEF__TERM_FLAG,                                                                             \
 		  .offset = offsetof(clef__conv_problem, no_bias),                                                     \
 		  .about = "without a bias" },                                                                         \
+		{ .name = "twice",                                                                                     \
+		  .kind = CLEF__TERM_FLAG,                                                                             \
+		  .offset = offsetof(clef__conv_problem, twice),                                                       \
+		  .about = "the images are the weights as well" },                                                     \
 		WORD("by", by, clef__conv_words, "implementation"),                                                    \
 	{                                                                                                              \
 		NULL                                                                                                   \
@@ -84,6 +88,7 @@ static const char *const problems_conv2d[] = {
 	BY(conv2d, cpu_weights, "n2 c19 h5 w32 k19 r3 p1 g19"),
 	BY(conv2d, direct, "n2 c19 h5 w32 k19 r3 p1 g19"),
 	MOST_OF(conv2d, "n3 c41 h5 w4 k20 r1"),
+	"conv2d n2 c2 h3 k2 r3 p1 no_bias twice whole",
 	"conv2d n2 c3 h6 w19 k5 r3 p1 act=relu",
 	"conv2d n2 c3 h6 w19 k5 r3 p1 act=tanh",
 	"conv2d n2 c3 h6 w9 k5 r3 st2 act=leaky_relu no_bias",

@@ -12,6 +12,7 @@ typedef struct clef__conv_problem {
 	int mode, by;
 	clef_activation act;
 	bool no_bias;
+	bool twice;           /* the images are the weights as well */
 	bool one, transposed; /* which operation it is; from here on set by clef__conv_setup() */
 } clef__conv_problem;
 

@@ -106,6 +106,12 @@ clef_status clef__conv_setup(clef__problem *p)
 		p->in[1].shape = CLEF_SHAPE(p->in[1].shape.dim[0], p->in[1].shape.dim[1], o->s);
 	p->in[2].shape = CLEF_SHAPE(o->k);
 	set_tolerance(p, o);
+	if (!o->twice)
+		return CLEF_OK;
+	p->operands = 1;
+	if (!o->no_bias || !clef_shape_equal(p->in[0].shape, p->in[1].shape))
+		return clef__fail(CLEF_ERROR_INVALID, "problem: %s: \"twice\" wants no_bias, and x %s and w %s alike",
+				  p->text, CLEF__SHAPE_TEXT(p->in[0].shape), CLEF__SHAPE_TEXT(p->in[1].shape));
 	return CLEF_OK;
 }
 
@@ -178,7 +184,7 @@ clef_tensor *clef__conv_check_apply(clef_tensor *const *x, const void *opts)
 		return NULL;
 	if (dev && o->by != AUTO)
 		clef__device_set_conv(dev, clef__conv_words[o->by]);
-	y = (o->one ? apply_one : apply_two)(x[0], x[1], b, o);
+	y = (o->one ? apply_one : apply_two)(x[0], x[o->twice ? 0 : 1], b, o);
 	if (dev)
 		clef__device_set_conv(dev, NULL);
 	return y;
@@ -225,6 +231,7 @@ static double element(const clef__ref *x, const clef__conv_problem *o, const geo
 	int64_t j = at % g->out[1], i = at / g->out[1] % g->out[0], k = at / g->out[1] / g->out[0] % o->k,
 		n = at / g->out[1] / g->out[0] / o->k, first = k / g->outputs * g->channels;
 	int64_t image = g->image[0] * g->image[1], kernel = g->kernel[0] * g->kernel[1];
+	const double *weights = x[o->twice ? 0 : 1].v;
 	double sum = o->no_bias ? 0 : x[2].v[k];
 
 	for (int64_t r = 0; r < g->kernel[0]; r++)
@@ -238,7 +245,7 @@ static double element(const clef__ref *x, const clef__conv_problem *o, const geo
 					o->transposed ? (first + c) * g->outputs + k % g->outputs : k * g->channels + c;
 
 				sum += x[0].v[(n * g->inputs + first + c) * image + a * g->image[1] + b] *
-				       x[1].v[w * kernel + r * g->kernel[1] + s];
+				       weights[w * kernel + r * g->kernel[1] + s];
 			}
 		}
 	return clef__ref_activate(o->act, sum);
