@@ -252,7 +252,7 @@ END_TEST
 START_TEST(next_engine_takes_over)
 {
 	static const char *const programs[][3] = {
-		{ "gemm_cpu.cl", "t##r = A(r) * b1 + t##r", "t##r = A(r) * b1" },
+		{ "gemm_cpu.cl", "s##r = A(r) * b0 + s##r", "s##r = A(r) * b0" },
 		{ "gemm_dot.cl", "vstore2(p.hi, 0,", "vstore2(p.lo, 0," },
 	};
 	clef_device *dev;
