@@ -36,7 +36,7 @@ static size_t point_stride(size_t floats)
 static int choose_rows(const clef_device *dev, int outputs)
 {
 	if (clef_device_get_info(dev)->float_vector < 16)
-		return 3;
+		return 5;
 	return outputs <= 16 ? 8 : outputs % 13 == 0 || outputs > 33 ? 13 : 11;
 }
 
