@@ -76,12 +76,9 @@ __kernel void winograd_weights(__global const float *w, ulong w_offset, __global
 
 #define M_STRIDE (POINTS * TILES)
 
-/* Vectors of a register tile. */
-#if VECTORS == 1 || FLOAT_VECTOR < 16
-#define NV                   1
+#if VECTORS == 1
 #define ONE_OR_TWO(one, two) one
 #else
-#define NV                   2
 #define ONE_OR_TWO(one, two) one two
 #endif
 
@@ -276,7 +273,7 @@ static void multiply_all(const piece *pieces, __global const float *x, __global 
 
 		for (int point = 0; point < POINTS; point++)
 			for (int p = 0; p < count; p++)
-				for (int t = 0; t < TILES; t += NV * VECTOR)
+				for (int t = 0; t < TILES; t += 2 * VECTOR)
 					multiply(u + point * u_stride + (first + p) * panel,
 					         v + point * v_stride + t, channels,
 					         m + p * MR * M_STRIDE + point * TILES + t);
