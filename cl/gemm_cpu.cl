@@ -16,6 +16,7 @@
 #define A_VECTOR    float16_any
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 #define NR          (2 * VECTOR)
+#define PREFETCH_A  0
 
 #define ONE_OR_TWO(one, two) one two
 #else
@@ -24,6 +25,7 @@
 #define A_VECTOR    float8_any
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define NR          VECTOR
+#define PREFETCH_A  1 /* the next panel, during the sums of this one */
 
 #define ONE_OR_TWO(one, two) one
 #endif
@@ -279,6 +281,9 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 					ONE_OR_TWO(PREFETCH(tile + (size_t)r * ldc);
 					           , PREFETCH(tile + (size_t)r * ldc + VECTOR);)
 				}
+				if (PREFETCH_A && !trans_a && i + MR < i1 && j < depth)
+					for (int r = 0; r < MR; r++)
+						PREFETCH(a + (size_t)min(i + MR + r, m - 1) * lda + l0 + j);
 				if (!trans_a)
 					multiply_rows(a_local, b_local + j * depth, depth, sums);
 				else
