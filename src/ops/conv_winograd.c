@@ -57,7 +57,7 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 	const clef_device_info *info = clef_device_get_info(dev);
 	size_t local = (size_t)CLEF__MIN(info->local_memory, (uint64_t)1 << 30), rest;
 	int tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1), columns = clef__divide_up(g->ow, 4);
-	/* Halves of a register's tile of 32 would lie apart; and smaller caches go with shorter vectors. */
+	/* Shorter vectors go with smaller caches, and with register tiles that are 16 tiles wide, not 32. */
 	bool wide = info->float_vector >= 16;
 
 	*p = (plan){ .piece = columns >= 3 ? 4 : columns, .mr = choose_rows(dev, g->k) };
