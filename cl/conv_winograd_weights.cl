@@ -12,7 +12,15 @@
  */
 #include "conv_winograd.clh"
 
-#define NR          32 /* channels in a register tile */
+/* Channels in a register tile. */
+#if FLOAT_VECTOR >= 16
+#define NR                   (2 * VECTOR)
+#define ONE_OR_TWO(one, two) one two
+#else
+#define NR                   VECTOR
+#define ONE_OR_TWO(one, two) one
+#endif
+
 #define P_STRIDE(k) STRIDE((size_t)(k) * TILES)
 #define M_STRIDE(floats) STRIDE((size_t)(floats))
 
@@ -110,22 +118,20 @@ static void transform_images(const piece *pieces, __global const float *x, int w
 
 static void multiply(__local const float *p, __local const float *v, int c_each, __global float *m, int first)
 {
-#define START(r)  float16 s##r = 0.0f, t##r = 0.0f;
+#define START(r) ONE_OR_TWO(float16 s##r = 0.0f;, float16 t##r = 0.0f;)
 #define RESUME(r)                                                                                                      \
-	s##r = *(__global const float16 *)(m + r * NR);                                                                \
-	t##r = *(__global const float16 *)(m + r * NR + VECTOR);
-#define STEP(r)                                                                                                        \
-	s##r = p[r * TILES + t] * v0 + s##r;                                                                           \
-	t##r = p[r * TILES + t] * v1 + t##r;
+	ONE_OR_TWO(s##r = *(__global const float16 *)(m + r * NR);                                                     \
+	           , t##r = *(__global const float16 *)(m + r * NR + VECTOR);)
+#define STEP(r) ONE_OR_TWO(s##r = p[r * TILES + t] * v0 + s##r;, t##r = p[r * TILES + t] * v1 + t##r;)
 #define STORE(r)                                                                                                       \
-	*(__global float16 *)(m + r * NR) = s##r;                                                                      \
-	*(__global float16 *)(m + r * NR + VECTOR) = t##r;
+	ONE_OR_TWO(*(__global float16 *)(m + r * NR) = s##r;, *(__global float16 *)(m + r * NR + VECTOR) = t##r;)
 	EACH_ROW(START)
 	if (!first) {
 		EACH_ROW(RESUME)
 	}
 	for (int t = 0; t < TILES; t++, v += c_each) {
-		const float16 v0 = *(__local const float16 *)v, v1 = *(__local const float16 *)(v + VECTOR);
+		ONE_OR_TWO(const float16 v0 = *(__local const float16 *)v;
+		           , const float16 v1 = *(__local const float16 *)(v + VECTOR);)
 
 		EACH_ROW(STEP)
 	}

@@ -2,28 +2,39 @@
 /*
  * The matrix product for CPUs. A CPU wants few large work-items and explicit vectors: here one work-item owns a block
  * of C and goes through K in blocks. For each it copies its part of B into __local memory, which on a CPU is the core's
- * second-level cache, as tiles of two vectors of 16 columns; then panels of MR rows of A; and holds a tile of MR rows
- * by two vectors of C in registers while it runs through K.
+ * second-level cache, as tiles of one or two vectors of 16 columns; then panels of MR rows of A; and holds a tile of MR
+ * rows by these vectors of C in registers while it runs through K.
  *
- * MR is chosen by the number of vector registers: 26 sums, 2 of B and one broadcast of A fill the 32 of AVX-512.
+ * The tile is chosen by the vector registers. 26 sums, 2 of B and one broadcast of A fill the 32 of AVX-512; of the 16 of
+ * AVX2, which are half as long, 12 hold sums, 2 B and one the broadcast.
  */
 #define VECTOR 16
-#define NR     (2 * VECTOR)
 
 #if FLOAT_VECTOR >= 16
 #define MR          13
 #define A_STEP      16 /* from one k to the next in a panel: a line of the cache */
+#define A_VECTOR    float16_any
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#define NR          (2 * VECTOR)
+#define PREFETCH_A  0
+
+#define ONE_OR_TWO(one, two) one two
 #else
-#define MR          3
-#define A_STEP      3
-#define EACH_ROW(X) X(0) X(1) X(2)
+#define MR          6
+#define A_STEP      8
+#define A_VECTOR    float8_any
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#define NR          VECTOR
+#define PREFETCH_A  1 /* the next panel, during the sums of this one */
+
+#define ONE_OR_TWO(one, two) one
 #endif
 
 #define A_ROW 528 /* from one row to the next in a panel: more than a block of K, and an odd number of cache lines */
 
 /* Vectors at any address: vload16 and vstore16 become four accesses with some compilers. */
 typedef float16 __attribute__((aligned(4))) float16_any;
+typedef float8 __attribute__((aligned(4))) float8_any;
 
 #define LOAD_GLOBAL(p)     (*(__global const float16_any *)(p))
 #define LOAD_LOCAL(p)      (*(__local const float16_any *)(p))
@@ -109,12 +120,11 @@ static void pack_rows(__global const float *x, int ld, int columns, int depth, _
 		int j = 0;
 
 		for (; j + NR <= columns; j += NR, row += depth * NR) {
-			const float16 x0 = LOAD_GLOBAL(x + j), x1 = LOAD_GLOBAL(x + j + VECTOR);
+			ONE_OR_TWO(const float16 x0 = LOAD_GLOBAL(x + j);
+			           , const float16 x1 = LOAD_GLOBAL(x + j + VECTOR);)
 
-			PREFETCH(x + (size_t)8 * ld + j);
-			PREFETCH(x + (size_t)8 * ld + j + VECTOR);
-			STORE_LOCAL(row, x0);
-			STORE_LOCAL(row + VECTOR, x1);
+			ONE_OR_TWO(PREFETCH(x + (size_t)8 * ld + j);, PREFETCH(x + (size_t)8 * ld + j + VECTOR);)
+			ONE_OR_TWO(STORE_LOCAL(row, x0);, STORE_LOCAL(row + VECTOR, x1);)
 		}
 		if (j < columns)
 			for (int i = 0; i < NR; i++)
@@ -153,8 +163,8 @@ static void copy_rows(__global const float *a, int lda, int depth, int rows, __l
 static void copy_columns(__global const float *a, int lda, int depth, int rows, int has_vector, __local float *packed)
 {
 	for (int l = 0; l < depth; l++, a += lda, packed += A_STEP)
-		if (A_STEP == VECTOR && has_vector)
-			STORE_LOCAL(packed, LOAD_GLOBAL(a));
+		if (has_vector)
+			*(__local A_VECTOR *)packed = *(__global const A_VECTOR *)a;
 		else
 			for (int i = 0; i < MR; i++)
 				packed[i] = a[min(i, rows - 1)];
@@ -162,20 +172,18 @@ static void copy_columns(__global const float *a, int lda, int depth, int rows, 
 
 /* ---- the tile ---- */
 
-#define START(r) float16 s##r = 0.0f, t##r = 0.0f;
-#define STEP(r)                                                                                                        \
-	s##r = A(r) * b0 + s##r;                                                                                       \
-	t##r = A(r) * b1 + t##r;
+#define LOAD_B   ONE_OR_TWO(const float16 b0 = LOAD_LOCAL(b);, const float16 b1 = LOAD_LOCAL(b + VECTOR);)
+#define START(r) ONE_OR_TWO(float16 s##r = 0.0f;, float16 t##r = 0.0f;)
+#define STEP(r)  ONE_OR_TWO(s##r = A(r) * b0 + s##r;, t##r = A(r) * b1 + t##r;)
 #define KEEP(r)                                                                                                        \
-	*(float16_any *)(sums + r * NR) = s##r;                                                                        \
-	*(float16_any *)(sums + r * NR + VECTOR) = t##r;
+	ONE_OR_TWO(*(float16_any *)(sums + r * NR) = s##r;, *(float16_any *)(sums + r * NR + VECTOR) = t##r;)
 
 /* The sums of a tile, from a packed panel. */
 static void multiply(__local const float *a, __local const float *b, int depth, float *sums)
 {
 	EACH_ROW(START)
 	for (int l = 0; l < depth; l++, a += A_STEP, b += NR) {
-		const float16 b0 = LOAD_LOCAL(b), b1 = LOAD_LOCAL(b + VECTOR);
+		LOAD_B
 #define A(r) a[r]
 		EACH_ROW(STEP)
 #undef A
@@ -187,7 +195,7 @@ static void multiply_rows(__local const float *a, __local const float *b, int de
 {
 	EACH_ROW(START)
 	for (int l = 0; l < depth; l++, a++, b += NR) {
-		const float16 b0 = LOAD_LOCAL(b), b1 = LOAD_LOCAL(b + VECTOR);
+		LOAD_B
 #define A(r) a[r * A_ROW]
 		EACH_ROW(STEP)
 #undef A
@@ -213,19 +221,17 @@ static void store(__global float *c, int ldc, const float *sums, int rows, int c
 		  __global const float *bias, int has_bias)
 {
 	if (columns >= NR) {
-		const float16 bias0 = has_bias ? LOAD_GLOBAL(bias) : 0.0f;
-		const float16 bias1 = has_bias ? LOAD_GLOBAL(bias + VECTOR) : 0.0f;
+		ONE_OR_TWO(const float16 bias0 = has_bias ? LOAD_GLOBAL(bias) : 0.0f;
+		           , const float16 bias1 = has_bias ? LOAD_GLOBAL(bias + VECTOR) : 0.0f;)
 
 		for (int r = 0; r < rows; r++, c += ldc, sums += NR) {
-			float16 x0 = alpha * *(const float16_any *)sums + bias0;
-			float16 x1 = alpha * *(const float16_any *)(sums + VECTOR) + bias1;
+			ONE_OR_TWO(float16 x0 = alpha * *(const float16_any *)sums + bias0;
+			           , float16 x1 = alpha * *(const float16_any *)(sums + VECTOR) + bias1;)
 
 			if (beta != 0.0f) {
-				x0 += beta * LOAD_GLOBAL(c);
-				x1 += beta * LOAD_GLOBAL(c + VECTOR);
+				ONE_OR_TWO(x0 += beta * LOAD_GLOBAL(c);, x1 += beta * LOAD_GLOBAL(c + VECTOR);)
 			}
-			STORE_GLOBAL(c, x0);
-			STORE_GLOBAL(c + VECTOR, x1);
+			ONE_OR_TWO(STORE_GLOBAL(c, x0);, STORE_GLOBAL(c + VECTOR, x1);)
 		}
 		return;
 	}
@@ -264,7 +270,7 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 			const int rows = min(MR, m - i);
 
 			if (trans_a)
-				copy_columns(a + (size_t)l0 * lda + i, lda, depth, rows, i + VECTOR <= m, a_local);
+				copy_columns(a + (size_t)l0 * lda + i, lda, depth, rows, i + A_STEP <= m, a_local);
 			else
 				copy_rows(a + (size_t)i * lda + l0, lda, depth, rows, a_local);
 			for (int j = 0; j < columns; j += NR) {
@@ -272,9 +278,12 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 				const int width = min(NR, columns - j);
 
 				for (int r = 0; r < rows; r++) {
-					PREFETCH(tile + (size_t)r * ldc);
-					PREFETCH(tile + (size_t)r * ldc + VECTOR);
+					ONE_OR_TWO(PREFETCH(tile + (size_t)r * ldc);
+					           , PREFETCH(tile + (size_t)r * ldc + VECTOR);)
 				}
+				if (PREFETCH_A && !trans_a && i + MR < i1 && j < depth)
+					for (int r = 0; r < MR; r++)
+						PREFETCH(a + (size_t)min(i + MR + r, m - 1) * lda + l0 + j);
 				if (!trans_a)
 					multiply_rows(a_local, b_local + j * depth, depth, sums);
 				else

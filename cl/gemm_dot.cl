@@ -2,27 +2,43 @@
 /*
  * Matrix products of few rows or columns with rows of A and of a stored transpose of B, for CPUs: y = x W^T for a
  * single x, or for few outputs. Each element of C is a dot product of two rows as they lie in memory, so that nothing
- * is copied. A tile of 4 by 6 of them is held in registers, as sums of 16 lanes each.
+ * is copied. A tile of them is held in registers, as sums of as many lanes as a register has: 4 by 6 in 32 registers, 2 by
+ * 5 in 16, which goes well with ten classes.
  */
-#define VECTOR  16
-#define ROWS    4
-#define COLUMNS 6
-
-typedef float16 __attribute__((aligned(4))) float16_any;
-
-#define LOAD(p) (*(__global const float16_any *)(p))
-
+#if FLOAT_VECTOR >= 16
+#define VECTOR            16
+#define FLOATS            float16
+#define INTS              int16
+#define ROWS              4
+#define COLUMNS           6
 #define EACH_ROW(X)       X(0) X(1) X(2) X(3)
 #define EACH_COLUMN(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3) X(i, 4) X(i, 5)
+#define LANES             (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define HALF(v)           ((v).lo + (v).hi)
+#else
+#define VECTOR            8
+#define FLOATS            float8
+#define INTS              int8
+#define ROWS              2
+#define COLUMNS           5
+#define EACH_ROW(X)       X(0) X(1)
+#define EACH_COLUMN(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3) X(i, 4)
+#define LANES             (int8)(0, 1, 2, 3, 4, 5, 6, 7)
+#define HALF(v)           (v)
+#endif
 
-static float4 halve(float16 v)
+typedef FLOATS __attribute__((aligned(4))) floats_any;
+
+#define LOAD(p) (*(__global const floats_any *)(p))
+
+static float4 halve(FLOATS v)
 {
-	const float8 h = v.lo + v.hi;
+	const float8 h = HALF(v);
 
 	return h.lo + h.hi;
 }
 
-static float4 sum_of_four(float16 v0, float16 v1, float16 v2, float16 v3)
+static float4 sum_of_four(FLOATS v0, FLOATS v1, FLOATS v2, FLOATS v3)
 {
 	const float4 a = halve(v0), b = halve(v1), c = halve(v2), d = halve(v3);
 
@@ -35,45 +51,50 @@ static float4 sum_of_four(float16 v0, float16 v1, float16 v2, float16 v3)
 static void dot_tile(__global const float *a, int lda, int rows, __global const float *b, int ldb, int columns, int k,
 		     float *sums)
 {
-	__global const float *a0 = a, *a1 = a + (size_t)min(1, rows - 1) * lda;
-	__global const float *a2 = a + (size_t)min(2, rows - 1) * lda, *a3 = a + (size_t)min(3, rows - 1) * lda;
-	__global const float *b0 = b, *b1 = b + (size_t)min(1, columns - 1) * ldb;
-	__global const float *b2 = b + (size_t)min(2, columns - 1) * ldb, *b3 = b + (size_t)min(3, columns - 1) * ldb;
-	__global const float *b4 = b + (size_t)min(4, columns - 1) * ldb, *b5 = b + (size_t)min(5, columns - 1) * ldb;
+#define A_ROW(i)       __global const float *a##i = a + (size_t)min(i, rows - 1) * lda;
+#define B_ROW(i, j)    __global const float *b##j = b + (size_t)min(j, columns - 1) * ldb;
+#define START(i, j)    FLOATS s##i##j = 0.0f;
+#define START_ROW(i)   EACH_COLUMN(START, i)
+#define READ_A(i)      const FLOATS x##i = LOAD(a##i + l);
+#define READ_B(i, j)   const FLOATS y##j = LOAD(b##j + l);
+#define STEP(i, j)     s##i##j = x##i * y##j + s##i##j;
+#define STEP_ROW(i)    EACH_COLUMN(STEP, i)
+	EACH_ROW(A_ROW)
+	EACH_COLUMN(B_ROW, 0)
 	int l = 0;
 
-#define START(i, j)  float16 s##i##j = 0.0f;
-#define START_ROW(i) EACH_COLUMN(START, i)
 	EACH_ROW(START_ROW)
-#define STEP(i, j)  s##i##j = x##i * y##j + s##i##j;
-#define STEP_ROW(i) EACH_COLUMN(STEP, i)
 	for (; l + VECTOR <= k; l += VECTOR) {
-		const float16 x0 = LOAD(a0 + l), x1 = LOAD(a1 + l), x2 = LOAD(a2 + l), x3 = LOAD(a3 + l);
-		const float16 y0 = LOAD(b0 + l), y1 = LOAD(b1 + l), y2 = LOAD(b2 + l), y3 = LOAD(b3 + l);
-		const float16 y4 = LOAD(b4 + l), y5 = LOAD(b5 + l);
-
+		EACH_ROW(READ_A)
+		EACH_COLUMN(READ_B, 0)
 		EACH_ROW(STEP_ROW)
 	}
 	if (l < k) {
-		const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-		const int16 keep = lane >= (int16)(VECTOR - (k - l));
-		const float16 zero = 0.0f;
+		const INTS keep = LANES >= (INTS)(VECTOR - (k - l));
+		const FLOATS zero = 0.0f;
 
 		l = k - VECTOR;
-#define TAIL(p) select(zero, LOAD(p + l), keep)
-		const float16 x0 = TAIL(a0), x1 = TAIL(a1), x2 = TAIL(a2), x3 = TAIL(a3);
-		const float16 y0 = TAIL(b0), y1 = TAIL(b1), y2 = TAIL(b2), y3 = TAIL(b3), y4 = TAIL(b4), y5 = TAIL(b5);
-
+#define TAIL_A(i)    const FLOATS x##i = select(zero, LOAD(a##i + l), keep);
+#define TAIL_B(i, j) const FLOATS y##j = select(zero, LOAD(b##j + l), keep);
+		EACH_ROW(TAIL_A)
+		EACH_COLUMN(TAIL_B, 0)
 		EACH_ROW(STEP_ROW)
 	}
 #define KEEP(i) vstore4(sum_of_four(s##i##0, s##i##1, s##i##2, s##i##3), 0, sums + i * COLUMNS);
 	EACH_ROW(KEEP)
+#if COLUMNS == 6
 	const float4 p = sum_of_four(s04, s05, s14, s15), q = sum_of_four(s24, s25, s34, s35);
 
 	vstore2(p.lo, 0, sums + 4);
 	vstore2(p.hi, 0, sums + COLUMNS + 4);
 	vstore2(q.lo, 0, sums + 2 * COLUMNS + 4);
 	vstore2(q.hi, 0, sums + 3 * COLUMNS + 4);
+#else
+	const float4 p = sum_of_four(s04, s14, s04, s14);
+
+	sums[4] = p.s0;
+	sums[COLUMNS + 4] = p.s1;
+#endif
 }
 
 #include "activation.clh"

@@ -252,8 +252,8 @@ END_TEST
 START_TEST(next_engine_takes_over)
 {
 	static const char *const programs[][3] = {
-		{ "gemm_cpu.cl", "t##r = A(r) * b1 + t##r", "t##r = A(r) * b1" },
-		{ "gemm_dot.cl", "vstore2(p.hi, 0,", "vstore2(p.lo, 0," },
+		{ "gemm_cpu.cl", "s##r = A(r) * b0 + s##r", "s##r = A(r) * b0" },
+		{ "gemm_dot.cl", "(float4)(a.s1, b.s1,", "(float4)(a.s0, b.s0," },
 	};
 	clef_device *dev;
 

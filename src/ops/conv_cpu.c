@@ -59,7 +59,7 @@ typedef struct plan {
 /* Registers hold the sums, a vector of pixels for each column, and on some devices a weight. */
 static const tile tiles_16[] = { TILE(13, 2, 1), TILE(11, 2, 0.99), TILE(8, 3, 0.96), TILE(4, 6, 0.9),
 				 TILE(1, 4, 0.4) };
-static const tile tiles_8[] = { TILE(6, 1, 1), TILE(3, 2, 0.95), TILE(1, 4, 0.4) };
+static const tile tiles_8[] = { TILE(6, 1, 1), TILE(4, 1, 0.9), TILE(3, 1, 0.7), TILE(1, 4, 0.4) };
 static const tile tiles_4[] = { TILE(3, 1, 1), TILE(1, 4, 0.5) };
 
 static const tile *choose_tile(const clef_device *dev, int m)

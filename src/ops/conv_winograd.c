@@ -36,7 +36,7 @@ static size_t point_stride(size_t floats)
 static int choose_rows(const clef_device *dev, int outputs)
 {
 	if (clef_device_get_info(dev)->float_vector < 16)
-		return 3;
+		return 5;
 	return outputs <= 16 ? 8 : outputs % 13 == 0 || outputs > 33 ? 13 : 11;
 }
 
@@ -57,13 +57,15 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 	const clef_device_info *info = clef_device_get_info(dev);
 	size_t local = (size_t)CLEF__MIN(info->local_memory, (uint64_t)1 << 30), rest;
 	int tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1), columns = clef__divide_up(g->ow, 4);
+	/* Shorter vectors go with smaller caches, and with register tiles that are 16 tiles wide, not 32. */
+	bool wide = info->float_vector >= 16;
 
 	*p = (plan){ .piece = columns >= 3 ? 4 : columns, .mr = choose_rows(dev, g->k) };
 	p->panels = clef__divide_up(g->k, p->mr);
-	set_tiles(p, g, 32);
+	set_tiles(p, g, wide ? 32 : VECTOR);
 	if (local < p->stage_bytes + sizeof(float) * p->v_floats + p->m_bytes) {
 		p->global_v = true;
-		set_tiles(p, g, local < 64 * 1024 ? VECTOR : 64);
+		set_tiles(p, g, local < 64 * 1024 || !wide ? VECTOR : 64);
 	}
 	if (local < p->stage_bytes + p->m_bytes)
 		return false;

@@ -9,24 +9,32 @@
 #include "conv_internal.h"
 
 /* Twins of the kernels'. */
-#define VECTOR 16
-#define POINTS 36
-#define NR     32
+#define VECTOR  16
+#define POINTS  36
+#define NR(dev) (wide(dev) ? 32 : 16)
 
-#define TILES      32
-#define BLOCK      64 /* outputs and channels of a block, about */
-#define TASKS_EACH 4  /* for a core */
+#define TILES(dev) (wide(dev) ? 32 : 16) /* at a time: smaller caches go with shorter vectors */
+#define BLOCK      64                    /* outputs and channels of a block, about */
+#define TASKS_EACH 4                     /* for a core */
 #define MIN_TILES  64
 #define MIN_WIDTH  16 /* outputs, and channels */
 
+/* Outputs times channels: shorter vectors make transforms dearer than products. */
+#define MIN_PAIRS(dev) (wide(dev) ? MIN_WIDTH * MIN_WIDTH : 1024)
+
 typedef struct plan {
-	int piece, mr;      /* macros of the kernels */
-	int k_each, c_each; /* of a block, padded to register tiles */
+	int tiles, piece, mr; /* macros of the kernels */
+	int k_each, c_each;   /* of a block, padded to register tiles */
 	int k_blocks, c_blocks;
 	int tiles_each, tile_blocks, chunks;
 	size_t v, p, turn, stage; /* floats of local memory */
 	size_t part;              /* floats of a work-item's products */
 } plan;
+
+static bool wide(const clef_device *dev)
+{
+	return clef_device_get_info(dev)->float_vector >= 16;
+}
 
 /* From one point to the next: twin of the kernels'. */
 static size_t stride(int floats)
@@ -46,22 +54,22 @@ static plan make_plan(const clef_device *dev, const clef__conv *g)
 {
 	const clef_device_info *info = clef_device_get_info(dev);
 	int columns = clef__divide_up(g->ow, 4), tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1);
-	plan p = { .piece = columns >= 3 ? 4 : columns };
+	plan p = { .tiles = TILES(dev), .piece = columns >= 3 ? 4 : columns };
 
-	p.mr = info->float_vector < 16 ? 3 : g->k <= 16 ? 8 : g->k % 13 == 0 || g->k > 33 ? 13 : 11;
+	p.mr = !wide(dev) ? 5 : g->k <= 16 ? 8 : g->k % 13 == 0 || g->k > 33 ? 13 : 11;
 	p.k_each = even(g->k, BLOCK + 1, p.mr);
-	p.c_each = even(g->c, BLOCK, NR);
+	p.c_each = even(g->c, BLOCK, NR(dev));
 	p.k_blocks = clef__divide_up(g->k, p.k_each);
 	p.c_blocks = clef__divide_up(g->c, p.c_each);
 	p.tile_blocks = clef__divide_up(g->n * clef__divide_up(g->oh, 4) * clef__divide_up(g->ow, 4 * p.piece),
-					TILES / p.piece);
+					p.tiles / p.piece);
 	p.chunks = CLEF__MIN(clef__divide_up(tasks, p.k_blocks * p.c_blocks), p.tile_blocks);
 	p.tiles_each = clef__divide_up(p.tile_blocks, p.chunks);
 	p.chunks = clef__divide_up(p.tile_blocks, p.tiles_each);
-	p.v = POINTS * stride(p.c_each * TILES);
-	p.p = POINTS * stride(p.k_each * TILES);
-	p.turn = POINTS * stride(VECTOR * TILES);
-	p.stage = (size_t)(TILES / p.piece * 6 * (4 * p.piece + 4));
+	p.v = POINTS * stride(p.c_each * p.tiles);
+	p.p = POINTS * stride(p.k_each * p.tiles);
+	p.turn = POINTS * stride(VECTOR * p.tiles);
+	p.stage = (size_t)(p.tiles / p.piece * 6 * (4 * p.piece + 4));
 	p.part = POINTS * stride(p.k_each * p.c_each);
 	return p;
 }
@@ -84,9 +92,8 @@ static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way
  * more than multiplying. */
 static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way)
 {
-	(void)dev;
 	(void)way;
-	return g->c >= MIN_WIDTH && g->k >= MIN_WIDTH &&
+	return g->c >= MIN_WIDTH && g->k >= MIN_WIDTH && (double)g->c * g->k >= MIN_PAIRS(dev) &&
 	       (double)g->n * clef__divide_up(g->oh, 4) * clef__divide_up(g->ow, 4) >= MIN_TILES;
 }
 
@@ -101,7 +108,7 @@ static clef__arg blocks_arg(const plan *p)
 
 static void write_defines(char *text, size_t size, const plan *p)
 {
-	snprintf(text, size, "#define TILES %d\n#define PIECE %d\n#define MR %d\n", TILES, p->piece, p->mr);
+	snprintf(text, size, "#define TILES %d\n#define PIECE %d\n#define MR %d\n", p->tiles, p->piece, p->mr);
 }
 
 static clef_status multiply(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *y,

@@ -6,8 +6,8 @@
 #include "gemm.h"
 
 /* Twins of the kernel's. */
-#define MR(dev)     ((dev)->info.float_vector >= 16 ? 13 : 3)
-#define A_STEP(dev) ((dev)->info.float_vector >= 16 ? 16 : 3)
+#define MR(dev)     ((dev)->info.float_vector >= 16 ? 13 : 6)
+#define A_STEP(dev) ((dev)->info.float_vector >= 16 ? 16 : 8)
 #define A_ROW       528
 #define VECTOR      16
 

@@ -6,9 +6,11 @@
 #include "gemm.h"
 
 /* Twins of the kernel's. */
-#define ROWS    4
-#define COLUMNS 6
-#define VECTOR  16
+#define ROWS(dev)    ((dev)->info.float_vector >= 16 ? 4 : 2)
+#define COLUMNS(dev) ((dev)->info.float_vector >= 16 ? 6 : 5)
+
+/* Of k; at least one of the kernel's vectors. */
+#define LEAST_DEPTH 16
 
 /* Of rows or columns: with more, copying into tiles is worth it. */
 #define FEW 20
@@ -18,7 +20,7 @@
 
 bool clef__gemm_dot_fits(const clef__gemm_opts *g)
 {
-	return !g->trans_a && g->trans_b && g->k >= VECTOR && CLEF__MIN(g->m, g->n) <= FEW;
+	return !g->trans_a && g->trans_b && g->k >= LEAST_DEPTH && CLEF__MIN(g->m, g->n) <= FEW;
 }
 
 clef_status clef__gemm_dot(clef_device *dev, const clef__gemm_opts *g)
@@ -27,8 +29,8 @@ clef_status clef__gemm_dot(clef_device *dev, const clef__gemm_opts *g)
 	double most = BLOCKS_EACH * (double)CLEF__MAX(dev->info.compute_units, 1);
 	int blocks = clef__divide_up((int)CLEF__MIN(clef__gemm_flops(g) / LEAST_FLOPS + 1, most), g->batch);
 	bool tall = g->m > g->n;
-	int mc = tall ? clef__divide_up(clef__divide_up(g->m, ROWS), blocks) * ROWS : g->m;
-	int nc = tall ? g->n : clef__divide_up(clef__divide_up(g->n, COLUMNS), blocks) * COLUMNS;
+	int mc = tall ? clef__divide_up(clef__divide_up(g->m, ROWS(dev)), blocks) * ROWS(dev) : g->m;
+	int nc = tall ? g->n : clef__divide_up(clef__divide_up(g->n, COLUMNS(dev)), blocks) * COLUMNS(dev);
 
 	return clef__launch(dev, &(clef__launch_opts){
 					 .program = "gemm_dot",

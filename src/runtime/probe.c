@@ -9,6 +9,9 @@
 #define ROUNDS      20000
 #define RUNS        5
 
+/* Twin of the kernel's. */
+#define LANES(dev) ((dev)->info.float_vector == 8 ? 8 : 16)
+
 static clef_status copy(clef_device *dev, const clef__buffer *x, const clef__buffer *y)
 {
 	return clef__launch(dev, &(clef__launch_opts){
@@ -53,7 +56,8 @@ clef_status clef__probe(clef_device *dev, double *bytes_per_second, double *flop
 		if (!status)
 			status = clef_finish(dev);
 		*bytes_per_second = CLEF__MAX(*bytes_per_second, 8.0 * COPY_FLOATS / (middle - start));
-		*flops_per_second = CLEF__MAX(*flops_per_second, 384.0 * items * rounds / (clef__seconds() - middle));
+		*flops_per_second =
+			CLEF__MAX(*flops_per_second, 24.0 * LANES(dev) * items * rounds / (clef__seconds() - middle));
 	}
 	clef__buffer_release(x);
 	clef__buffer_release(y);
