@@ -85,8 +85,9 @@ CLEF_API clef_status clef_safetensors_save(const clef_safetensors *file, const c
 CLEF_API clef_status clef_model_save(const clef_model *model, const char *path);
 
 /* Reads parameters and buffers, all of which must be in the file with their shapes, as F32, F16, BF16 or F64, which is
- * rounded; only a count of batches may be missing, and is 0 then. Arrays that the model does not have are refused too, other than what a
- * checkpoint has beside the model. ERROR_FORMAT lists what does not fit, and the model is as it was then. */
+ * rounded; only a count of batches may be missing, and is 0 then. Arrays that the model does not have are refused too,
+ * other than what a checkpoint has beside the model. ERROR_FORMAT lists what does not fit, and the model is as it was
+ * then. */
 CLEF_API clef_status clef_model_load(clef_model *model, const char *path);
 
 /* The model that a file describes, with its weights. Its size is compared with that of the file before memory is
