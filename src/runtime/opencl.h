@@ -52,6 +52,7 @@ struct clef_device {
 	uint32_t gemm_checked, gemm_bad; /* bits by engine */
 	int gemm_forced;                 /* engine named by $CLEF_GEMM, or -1 */
 	bool clblast_used;
+	struct clef__tuning *tuning;
 	clef__profile *profile; /* NULL unless profiling */
 };
 
