@@ -53,5 +53,6 @@
 #include <clef/optim.h>
 #include <clef/schedule.h>
 #include <clef/tensor.h>
+#include <clef/tune.h>
 
 #endif

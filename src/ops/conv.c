@@ -270,8 +270,8 @@ static clef_status weights_backward(const clef__node *n, const clef_tensor *dy, 
 
 	if (pads(o) && !padded)
 		return clef_error_status();
-	status = o->impl[CLEF__CONV_BACKWARD_WEIGHTS]->backward_weights(n, &g, padded ? padded : n->x[0], dy,
-									dx->beta, dx->dx);
+	status = o->impl[CLEF__CONV_BACKWARD_WEIGHTS]->backward_weights(n, &g, padded ? padded : n->x[0], dy, dx->beta,
+									dx->dx);
 	clef__scratch_free(padded);
 	return status;
 }

@@ -43,7 +43,7 @@ static int *field_of(clef__conv *g, int i)
 	return (int *)(void *)((char *)g + fields[i].offset);
 }
 
-static void problem_text(const clef__conv *g, clef__conv_way way, char text[CLEF__PROBLEM_TEXT])
+static void problem_text(const clef__conv *g, clef__conv_way way, char text[CLEF__KEY_TEXT])
 {
 	clef__conv copy = *g;
 
@@ -51,7 +51,7 @@ static void problem_text(const clef__conv *g, clef__conv_way way, char text[CLEF
 	strcat(text, way_names[way]);
 	for (int i = 0; i < CLEF_COUNT(fields); i++)
 		if (*field_of(&copy, i) != fields[i].otherwise)
-			clef__problem_add(text, fields[i].name, *field_of(&copy, i));
+			clef__key_add(text, fields[i].name, *field_of(&copy, i));
 }
 
 static bool parse_field(const char **text, clef__conv *g)
@@ -116,10 +116,10 @@ typedef struct subject {
 	clef_tape *tape;
 	clef__conv g;
 	clef__conv_way way;
-	int period;            /* images that differ */
-	clef_tensor *t[3];     /* x, w, y */
-	clef_tensor *to;       /* of them, the one that is computed */
-	float *reference;      /* of `period` images; or the weights' gradient */
+	int period;        /* images that differ */
+	clef_tensor *t[3]; /* x, w, y */
+	clef_tensor *to;   /* of them, the one that is computed */
+	float *reference;  /* of `period` images; or the weights' gradient */
 	float *got;
 	double size, slack;    /* of the reference: its mean, without sign; and per unit of tolerance */
 	double direct_seconds; /* of the direct implementation, about */
@@ -199,13 +199,23 @@ static size_t values_to_keep(const subject *s)
 	return s->way == CLEF__CONV_BACKWARD_WEIGHTS ? all : all / (size_t)s->g.n * (size_t)s->period;
 }
 
+/* The first values of the result. */
+static clef_status read_first(const subject *s, float *values, size_t count)
+{
+	clef_tensor first = *s->to;
+
+	first.numel = (int64_t)count;
+	first.shape = CLEF_SHAPE((int64_t)count);
+	return clef_read(&first, values, sizeof(float) * count);
+}
+
 static clef_status make_reference(subject *s)
 {
-	size_t count = values_to_keep(s), bytes = sizeof(float) * count;
+	size_t count = values_to_keep(s);
 	int times = s->g.n / s->period, rest = s->g.n % s->period;
-	double start, terms = s->way == CLEF__CONV_BACKWARD_WEIGHTS ? (double)s->g.n * s->g.oh * s->g.ow
-								       : flops_of_image(&s->g) / 2 * s->g.n /
-										 (double)s->to->numel;
+	double start, terms = s->way == CLEF__CONV_BACKWARD_WEIGHTS
+				      ? (double)s->g.n * s->g.oh * s->g.ow
+				      : flops_of_image(&s->g) / 2 * s->g.n / (double)s->to->numel;
 	clef_status status = CLEF_OK;
 
 	/* The first time it may have to be compiled. */
@@ -213,7 +223,7 @@ static clef_status make_reference(subject *s)
 		start = clef__seconds();
 		status = compute_directly(s, s->period);
 		if (!status)
-			status = clef_read(s->to, s->reference, bytes);
+			status = read_first(s, s->reference, count);
 		s->direct_seconds = (clef__seconds() - start) * s->g.n / s->period;
 	}
 	if (!status && s->way == CLEF__CONV_BACKWARD_WEIGHTS) {
@@ -222,7 +232,7 @@ static clef_status make_reference(subject *s)
 		if (rest)
 			status = compute_directly(s, rest);
 		if (!status && rest)
-			status = clef_read(s->to, s->got, bytes);
+			status = read_first(s, s->got, count);
 		for (size_t i = 0; i < count && rest && !status; i++)
 			s->reference[i] += s->got[i];
 	}
@@ -348,7 +358,7 @@ static clef_status measure(clef_device *dev, const clef__conv *g, clef__conv_way
 			   clef__tuned *t, bool *done)
 {
 	clef__candidate list[MAX_CANDIDATES];
-	char problem[CLEF__PROBLEM_TEXT];
+	char problem[CLEF__KEY_TEXT];
 	void *begun = clef__device_get_tape(dev);
 	clef__trial trial = { .dev = dev,
 			      .problem = problem,
@@ -395,7 +405,7 @@ clef_status clef__conv_tuned(const clef__node *n, clef__conv_opts *o, clef__conv
 {
 	clef_device *dev = n->x[0]->dev;
 	double seconds = clef__tuning_first_use(dev);
-	char problem[CLEF__PROBLEM_TEXT];
+	char problem[CLEF__KEY_TEXT];
 	clef__conv g = o->g;
 	const clef__tuned *t;
 
@@ -417,16 +427,33 @@ clef_status clef__conv_tuned(const clef__node *n, clef__conv_opts *o, clef__conv
 	return CLEF_OK;
 }
 
-clef_status clef__conv_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
-			       bool *done)
+static clef_status read_problem(const char *problem, clef__conv *g, clef__conv_way *way)
 {
 	const char *forced = getenv("CLEF_CONV");
-	clef__conv_way way;
-	clef__conv g;
 
 	if (forced && *forced)
 		return clef__fail(CLEF_ERROR_STATE, "CLEF_CONV is set to %s, so there is no choice to tune", forced);
-	if (!parse(problem, &g, &way))
-		return clef__fail(CLEF_ERROR_INVALID, "\"%s\" is no convolution", problem);
-	return measure(dev, &g, way, how, t, done);
+	if (parse(problem, g, way))
+		return CLEF_OK;
+	return clef__fail(CLEF_ERROR_INVALID,
+			  "\"%s\" is no convolution such as \"conv forward n64 c3 h32 w32 k32 r5 s5 oh28 ow28\"",
+			  problem);
+}
+
+clef_status clef__conv_measurable(const char *problem)
+{
+	clef__conv_way way;
+	clef__conv g;
+
+	return read_problem(problem, &g, &way);
+}
+
+clef_status clef__conv_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
+			       bool *done)
+{
+	clef__conv_way way;
+	clef__conv g;
+	clef_status status = read_problem(problem, &g, &way);
+
+	return status ? status : measure(dev, &g, way, how, t, done);
 }

@@ -26,18 +26,18 @@ typedef struct product {
 	double plain_seconds; /* of the whole product by the plain engine, about */
 } product;
 
-static void problem_text(const clef__gemm_opts *g, char text[CLEF__PROBLEM_TEXT])
+static void problem_text(const clef__gemm_opts *g, char text[CLEF__KEY_TEXT])
 {
 	strcpy(text, "gemm");
-	clef__problem_add(text, "m", g->m);
-	clef__problem_add(text, "n", g->n);
-	clef__problem_add(text, "k", g->k);
+	clef__key_add(text, "m", g->m);
+	clef__key_add(text, "n", g->n);
+	clef__key_add(text, "k", g->k);
 	if (g->trans_a)
 		strcat(text, " ta");
 	if (g->trans_b)
 		strcat(text, " tb");
 	if (g->batch > 1)
-		clef__problem_add(text, "batch", g->batch);
+		clef__key_add(text, "batch", g->batch);
 }
 
 static int find_engine(const char *name)
@@ -231,7 +231,7 @@ static clef_status measure(clef_device *dev, const clef__gemm_engine *shipped, c
 			      .seconds = how->seconds,
 			      .stop = how->stop,
 			      .stop_user = how->user };
-	char problem[CLEF__PROBLEM_TEXT];
+	char problem[CLEF__KEY_TEXT];
 	clef_status status;
 	product p;
 
@@ -266,7 +266,7 @@ static const clef__tuned *measure_in_passing(clef_device *dev, const clef__gemm_
 
 const clef__gemm_engine *clef__gemm_tuned(clef_device *dev, const clef__gemm_engine *shipped, clef__gemm_opts *g)
 {
-	char problem[CLEF__PROBLEM_TEXT];
+	char problem[CLEF__KEY_TEXT];
 	double seconds = clef__tuning_first_use(dev);
 	const clef__tuned *t;
 	bool usable = false;
@@ -284,8 +284,9 @@ const clef__gemm_engine *clef__gemm_tuned(clef_device *dev, const clef__gemm_eng
 		return shipped;
 	if (i >= 0 && clef__gemm_usable(dev, i, &usable))
 		return NULL;
-	if (i < 0 || !usable || (t->choice.param[0].name[0] && (!clef__gemm_engine_get(i)->takes ||
-								 !clef__gemm_engine_get(i)->takes(dev, g, &t->choice)))) {
+	if (i < 0 || !usable ||
+	    (t->choice.param[0].name[0] &&
+	     (!clef__gemm_engine_get(i)->takes || !clef__gemm_engine_get(i)->takes(dev, g, &t->choice)))) {
 		clef__tuning_refuse(dev, problem, "cannot be used");
 		return shipped;
 	}
@@ -317,18 +318,30 @@ static bool parse(const char *text, clef__gemm_opts *g)
 	return !*text && g->m && g->n && g->k;
 }
 
+static clef_status read_problem(const char *problem, clef__gemm_opts *g)
+{
+	const char *forced = getenv("CLEF_GEMM");
+
+	if (forced && *forced)
+		return clef__fail(CLEF_ERROR_STATE, "CLEF_GEMM is set to %s, so there is no choice to tune", forced);
+	if (strncmp(problem, "gemm", 4) == 0 && parse(problem + 4, g))
+		return CLEF_OK;
+	return clef__fail(CLEF_ERROR_INVALID, "\"%s\" is no matrix product such as \"gemm m64 n10 k256 tb\"", problem);
+}
+
+clef_status clef__gemm_measurable(const char *problem)
+{
+	clef__gemm_opts g;
+
+	return read_problem(problem, &g);
+}
+
 clef_status clef__gemm_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
 			       bool *done)
 {
 	const clef__gemm_engine *shipped = clef__gemm_choose(dev);
 	clef__gemm_opts g;
+	clef_status status = shipped ? read_problem(problem, &g) : clef_error_status();
 
-	if (!shipped)
-		return clef_error_status();
-	if (dev->gemm_forced >= 0)
-		return clef__fail(CLEF_ERROR_STATE, "CLEF_GEMM is set to %s, so there is no choice to tune",
-				  shipped->name);
-	if (strncmp(problem, "gemm", 4) != 0 || !parse(problem + 4, &g))
-		return clef__fail(CLEF_ERROR_INVALID, "\"%s\" is no matrix product", problem);
-	return measure(dev, shipped, &g, how, t, done);
+	return status ? status : measure(dev, shipped, &g, how, t, done);
 }

@@ -58,7 +58,7 @@ const char *clef__choice_text(const clef__choice *c, char text[CLEF__CHOICE_TEXT
 }
 
 /* By hand, because this may stand in front of every product of a small network. */
-void clef__problem_add(char *text, const char *name, int value)
+void clef__key_add(char *text, const char *name, int value)
 {
 	char digits[12];
 	unsigned rest = value < 0 ? 0u - (unsigned)value : (unsigned)value;
@@ -279,7 +279,7 @@ void clef__tuning_use(clef_device *dev, bool use)
 	dev->tuning->use = use;
 }
 
-void clef__tuning_watch(clef_device *dev, clef__problem_fn fn, void *user)
+void clef__tuning_watch(clef_device *dev, clef__key_fn fn, void *user)
 {
 	dev->tuning->watch = fn;
 	dev->tuning->watch_user = user;

@@ -14,7 +14,7 @@
 
 #define CLEF__TUNING_PARAMS 4
 #define CLEF__TUNING_NAME   20
-#define CLEF__PROBLEM_TEXT  320
+#define CLEF__KEY_TEXT      320
 
 /* An implementation by name, with parameters; without them it follows its own rules. */
 typedef struct clef__choice {
@@ -26,7 +26,7 @@ typedef struct clef__choice {
 } clef__choice;
 
 typedef struct clef__tuned {
-	char problem[CLEF__PROBLEM_TEXT];
+	char problem[CLEF__KEY_TEXT];
 	clef__choice choice;
 	char shipped[CLEF__TUNING_NAME]; /* what the shipped rules say */
 	double ms, shipped_ms;           /* of one run of each */
@@ -45,7 +45,7 @@ int clef__choice_get(const clef__choice *c, const char *param, int otherwise);
 const char *clef__choice_text(const clef__choice *c, char text[CLEF__CHOICE_TEXT]);
 
 /* Appends " c3" to the text of a problem, which must have room. */
-void clef__problem_add(char *text, const char *name, int value);
+void clef__key_add(char *text, const char *name, int value);
 
 /* ---- what is kept ---- */
 
@@ -85,8 +85,8 @@ void clef__tuning_use(clef_device *dev, bool use);
 /* ---- problems that occur ---- */
 
 /* Until it is called with NULL: every problem that is chosen for is told to `fn`, and none is measured in passing. */
-typedef void (*clef__problem_fn)(void *user, const char *problem);
-void clef__tuning_watch(clef_device *dev, clef__problem_fn fn, void *user);
+typedef void (*clef__key_fn)(void *user, const char *problem);
+void clef__tuning_watch(clef_device *dev, clef__key_fn fn, void *user);
 
 /* ---- tuning_measure.c ---- */
 
@@ -108,8 +108,8 @@ typedef struct clef__trial {
 	/* Runs once and compares with a result that is known to be right. */
 	clef_status (*check)(void *user, const clef__choice *c, bool *good);
 	void *user;
-	double seconds;            /* to spend */
-	bool (*stop)(void *user);  /* asked between runs; NULL: never */
+	double seconds;           /* to spend */
+	bool (*stop)(void *user); /* asked between runs; NULL: never */
 	void *stop_user;
 } clef__trial;
 
@@ -130,5 +130,8 @@ clef_status clef__trial_run(clef__trial *trial, clef__tuned *t, bool *done);
 /* gemm_tune.c: measures a product, "gemm m64 n10 k256 tb", as above. */
 clef_status clef__gemm_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
 			       bool *done);
+
+/* Whether it could; ERROR_INVALID for what is no product, ERROR_STATE where $CLEF_GEMM leaves no choice. */
+clef_status clef__gemm_measurable(const char *problem);
 
 #endif

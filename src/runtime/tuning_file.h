@@ -8,12 +8,12 @@
 typedef struct clef__tuning {
 	clef__tuned **entry; /* sorted by problem */
 	int count, capacity;
-	char *path;        /* of the file; NULL: none is kept */
-	bool use;          /* false: shipped rules alone */
-	bool measuring;    /* something else, at this moment */
-	bool warned;       /* of a file that cannot be written */
-	double first_use;  /* seconds */
-	clef__problem_fn watch;
+	char *path;       /* of the file; NULL: none is kept */
+	bool use;         /* false: shipped rules alone */
+	bool measuring;   /* something else, at this moment */
+	bool warned;      /* of a file that cannot be written */
+	double first_use; /* seconds */
+	clef__key_fn watch;
 	void *watch_user;
 } clef__tuning;
 
