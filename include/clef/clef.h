@@ -16,6 +16,8 @@
  *   data.h     data sets and the loader (torch.utils.data)
  *   checkpoint.h   files of weights, and of all that a training run depends on
  *   check.h    is every operation right on this device?
+ *   tune.h     the fastest implementations on this device, by measuring
+ *
  *
  * A training program needs this much (see examples/ for complete ones):
  *
