@@ -18,7 +18,6 @@
  *   check.h    is every operation right on this device?
  *   tune.h     the fastest implementations on this device, by measuring
  *
- *
  * A training program needs this much (see examples/ for complete ones):
  *
  *   clef_device *dev = clef_device_open(NULL);

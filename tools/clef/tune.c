@@ -197,32 +197,39 @@ static clef_status tune_model(clef_device *dev, const tune_options *o, const cle
 	return s;
 }
 
-static int tune(clef_device *dev, const tune_options *o, const tune_list *problems)
+static int tune(tune_report *r, const tune_options *o, const tune_list *problems)
 {
-	tune_report r = { .json = o->json };
 	const clef_tune_opts opts = { .budget = o->budget,
 				      .again = o->again,
 				      .progress = tune_report_progress,
 				      .stop = is_interrupted,
-				      .user = &r };
+				      .user = r };
 	clef_tune_report report = { 0 };
 	clef_status s;
-	int status = tune_report_open(&r, dev);
+	int status;
 
-	if (status >= 0)
-		return status;
 	catch_interrupts();
-	s = o->model ? tune_model(dev, o, &opts, &report)
-		     : clef_tune_problems(dev, (const char *const *)problems->problem, problems->count, &opts, &report);
-	progress_clear(&r.bar);
-	status = s ? failed() : tune_report_close(&r, &report);
-	tune_report_free(&r);
+	s = o->model ? tune_model(r->dev, o, &opts, &report)
+		     : clef_tune_problems(r->dev, (const char *const *)problems->problem, problems->count, &opts,
+					  &report);
+	progress_clear(&r->bar);
+	status = s ? failed() : tune_report_close(r, &report);
 	if (status == EXIT_OK && report.stopped) {
-		complain("stopped; %s", clef_tune_path(dev) ? "what was found is kept, and the same command goes on"
-							    : "nothing is kept");
+		complain("stopped; %s", clef_tune_path(r->dev) ? "what was found is kept, and the same command goes on"
+							       : "nothing is kept");
 		status = EXIT_INTERRUPTED;
 	}
 	return status;
+}
+
+static int run(tune_report *r, const tune_options *o, const tune_list *problems)
+{
+	r->dev = clef_device_open(o->device);
+	if (!r->dev) {
+		complain(o->device ? "--device %s: %s" : "%s%s", o->device ? o->device : "", reason());
+		return EXIT_FAILED;
+	}
+	return o->list ? tune_report_list(r) : o->forget ? forget(r->dev, problems) : tune(r, o, problems);
 }
 
 int tune_main(int argc, char **argv)
@@ -230,24 +237,18 @@ int tune_main(int argc, char **argv)
 	tune_options o = { .batch = 64, .classes = 10, .shape = CLEF_SHAPE(3, 32, 32) };
 	int status = options_read(&table, argc, argv, &o);
 	tune_list problems = { NULL };
-	clef_device *dev = NULL;
+	tune_report r = { .json = o.json };
 
 	if (status < 0)
 		status = check_options(&o);
 	if (status < 0)
 		status = tune_list_read(&o.words, &problems);
 	if (status < 0) {
-		dev = clef_device_open(o.device);
-		if (!dev) {
-			complain(o.device ? "--device %s: %s" : "%s%s", o.device ? o.device : "", reason());
-			status = EXIT_FAILED;
-		}
+		tune_report_open(&r);
+		status = run(&r, &o, &problems);
+		tune_report_free(&r);
 	}
-	if (status < 0)
-		status = o.list     ? tune_report_list(dev, o.json)
-			 : o.forget ? forget(dev, &problems)
-				    : tune(dev, &o, &problems);
 	tune_list_free(&problems);
-	clef_device_close(dev);
+	clef_device_close(r.dev);
 	return status;
 }

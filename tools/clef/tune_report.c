@@ -75,18 +75,24 @@ static int write_json(clef_device *dev, json_t *results, json_t *report)
 
 /* ---- a tuning ---- */
 
-int tune_report_open(tune_report *r, clef_device *dev)
+void tune_report_open(tune_report *r)
 {
-	r->dev = dev;
 	r->results = r->json ? json_array() : NULL;
 	progress_start(&r->bar);
 	r->bar.terminal = r->bar.terminal && !r->json;
 	clef_log_set(progress_message, &r->bar, CLEF_LOG_WARN);
+}
+
+/* When it is certain that there is something to do. */
+static void begin(tune_report *r)
+{
+	if (r->begun)
+		return;
+	r->begun = true;
 	if (!r->json)
-		print_head(dev);
-	if (!clef_tune_path(dev))
+		print_head(r->dev);
+	if (!clef_tune_path(r->dev))
 		complain("there is no tuning file, so that what is found is lost at the end: see CLEF_TUNING");
-	return -1;
 }
 
 void tune_report_progress(void *user, const clef_tune_progress *p)
@@ -94,6 +100,7 @@ void tune_report_progress(void *user, const clef_tune_progress *p)
 	tune_report *r = user;
 	char line[512];
 
+	begin(r);
 	if (p->result && r->json) {
 		r->broken = json_array_append_new(r->results, result_json(p->result)) || r->broken;
 	} else if (p->result) {
@@ -111,6 +118,7 @@ int tune_report_close(tune_report *r, const clef_tune_report *t)
 	json_t *report;
 	int status;
 
+	begin(r);
 	if (!r->json) {
 		print_end(t);
 		return EXIT_OK;
@@ -134,8 +142,10 @@ void tune_report_free(tune_report *r)
 
 /* ---- a list ---- */
 
-int tune_report_list(clef_device *dev, bool json)
+int tune_report_list(const tune_report *r)
 {
+	clef_device *dev = r->dev;
+	bool json = r->json;
 	json_t *results = json ? json_array() : NULL;
 	clef_tune_result t;
 	int status = EXIT_OK;

@@ -11,14 +11,15 @@
 
 typedef struct tune_report {
 	bool json;
-	progress bar;
 	clef_device *dev;
+	progress bar;
 	json_t *results; /* with json */
+	bool begun;      /* something was shown */
 	bool broken;     /* one of them could not be made */
 } tune_report;
 
-/* -1, or an exit status after an error that was reported. */
-int tune_report_open(tune_report *r, clef_device *dev);
+/* From here on warnings of the library are shown. */
+void tune_report_open(tune_report *r);
 
 /* For clef_tune_opts, with the report as user data. */
 void tune_report_progress(void *report, const clef_tune_progress *p);
@@ -28,6 +29,6 @@ int tune_report_close(tune_report *r, const clef_tune_report *report);
 void tune_report_free(tune_report *r);
 
 /* clef tune --list; an exit status. */
-int tune_report_list(clef_device *dev, bool json);
+int tune_report_list(const tune_report *r);
 
 #endif
