@@ -259,10 +259,11 @@ START_TEST(entries_without_sense)
 		"{\"use\": \"x\"}",
 		"{\"use\": \"a name that is far too long\", \"shipped\": \"x\"}",
 		"{\"use\": \"x\", \"shipped\": \"x\", \"parameters\": {\"kc\": 1.5}}",
-		"{\"use\": \"x\", \"shipped\": \"x\", \"parameters\": {\"too_long\": 1}}",
+		"{\"use\": \"x\", \"shipped\": \"x\", \"parameters\": {\"a_long_name\": 1}}",
 		"{\"use\": \"x\", \"shipped\": \"x\", \"parameters\": {\"kc\": 99999999999}}",
-		"{\"use\": \"x\", \"shipped\": \"x\", \"parameters\": {\"a\": 1, \"b\": 1, "
-		"\"c\": 1, \"d\": 1, \"e\": 1}}"
+		"{\"use\": \"x\", \"shipped\": \"x\", \"parameters\": {\"a\": 1, \"b\": 1, \"c\": 1, \"d\": 1, \"e\": "
+		"1, \"f\": 1, \"g\": 1, \"h\": 1, \"i\": 1, \"j\": 1, \"k\": 1, \"l\": 1, \"m\": 1, \"n\": 1, \"o\": "
+		"1, \"p\": 1, \"q\": 1, \"r\": 1, \"s\": 1}}"
 	};
 	const char *path = getenv("CLEF_TUNING");
 	clef_device *dev = open_device();

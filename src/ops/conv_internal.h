@@ -108,7 +108,8 @@ const clef__conv_impl *clef__conv_shipped(const clef_device *dev, const clef__co
 clef_status clef__conv_tuned(const clef__node *n, clef__conv_opts *opts, clef__conv_way way);
 
 /* Measures "conv forward n64 c3 ...": see clef__trial_run(). */
-clef_status clef__conv_measurable(const char *problem); /* or ERROR_INVALID, or ERROR_STATE with $CLEF_CONV */
+/* Whether it could; ERROR_INVALID for what is no convolution, ERROR_STATE where $CLEF_CONV leaves no choice. */
+clef_status clef__conv_measurable(clef_device *dev, const char *problem);
 clef_status clef__conv_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
 			       bool *done);
 

@@ -440,11 +440,12 @@ static clef_status read_problem(const char *problem, clef__conv *g, clef__conv_w
 			  problem);
 }
 
-clef_status clef__conv_measurable(const char *problem)
+clef_status clef__conv_measurable(clef_device *dev, const char *problem)
 {
 	clef__conv_way way;
 	clef__conv g;
 
+	(void)dev;
 	return read_problem(problem, &g, &way);
 }
 

@@ -145,6 +145,13 @@ static void set_aside(clef_device *dev, int i)
 	clef_error_clear();
 }
 
+void clef__gemm_give_up(clef_device *dev, const char *name)
+{
+	for (int i = 0; i < CLEF_COUNT(engines); i++)
+		if (strcmp(engines[i].name, name) == 0)
+			dev->gemm_bad |= 1u << i;
+}
+
 const clef__gemm_engine *clef__gemm_engine_get(int i)
 {
 	return i < CLEF_COUNT(engines) ? &engines[i] : NULL;

@@ -35,6 +35,13 @@ clef_status clef__gemm_usable(clef_device *dev, int i, bool *usable);
 /* The first that may; NULL on failure. */
 const clef__gemm_engine *clef__gemm_choose(clef_device *dev);
 
+/* Never again here: it computes wrong results now. */
+void clef__gemm_give_up(clef_device *dev, const char *name);
+
+/* gemm_tune.c: compares one product of an engine with the plain one and, unless `seconds` is NULL, times it. */
+clef_status clef__gemm_verify(clef_device *dev, const char *name, const clef__gemm_opts *g, bool *good,
+			      double *seconds);
+
 /* gemm_cpu.c */
 bool clef__gemm_cpu_fits(const clef_device *dev);
 clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g);
@@ -49,6 +56,25 @@ clef_status clef__gemm_dot(clef_device *dev, const clef__gemm_opts *g);
 
 /* gemm_clblast.c */
 clef_status clef__gemm_clblast(clef_device *dev, const clef__gemm_opts *g);
+
+/* The kernels that CLBlast has for products: the direct one for small ones, the other, with copies in front of it, from
+ * a size on. What is kept about their parameters is under these texts. */
+typedef enum clef__clblast_kernel {
+	CLEF__CLBLAST_DIRECT,
+	CLEF__CLBLAST_INDIRECT,
+	CLEF__CLBLAST_KERNELS
+} clef__clblast_kernel;
+const char *clef__clblast_problem(clef__clblast_kernel kernel);
+
+/* With what is kept, which its results depend on. */
+uint64_t clef__clblast_hash(clef_device *dev, uint64_t hash);
+
+/* Makes CLBlast use these parameters from its next call on, for which it compiles. Without parameters nothing happens.
+ * ERROR_INVALID for some that it refuses. */
+clef_status clef__clblast_override(clef_device *dev, clef__clblast_kernel kernel, const clef__choice *c);
+
+/* From which m n k on, as the root of the third degree, CLBlast takes the indirect kernel. */
+clef_status clef__clblast_threshold(clef_device *dev, int size);
 
 /* gemm_tune.c: what is kept or measured about the product, with g->with for parameters; `shipped` where that is
  * nothing. NULL on failure. */

@@ -4,6 +4,91 @@
 
 #include "gemm.h"
 
+/* ---- parameters ---- */
+
+static const char *const direct_names[] = { "KWID", "MDIMAD", "MDIMCD", "NDIMBD", "NDIMCD",
+					    "PADA", "PADB",   "VWMD",   "VWND",   "WGD" };
+static const char *const indirect_names[] = { "GEMMK", "KREG", "KWG", "KWI", "MDIMA", "MDIMC", "MWG", "NDIMB",
+					      "NDIMC", "NWG",  "SA",  "SB",  "STRM",  "STRN",  "VWM", "VWN" };
+
+const char *clef__clblast_problem(clef__clblast_kernel kernel)
+{
+	return kernel == CLEF__CLBLAST_DIRECT ? "clblast direct " CLEF_CLBLAST_VERSION
+					      : "clblast indirect " CLEF_CLBLAST_VERSION;
+}
+
+uint64_t clef__clblast_hash(clef_device *dev, uint64_t hash)
+{
+	char text[CLEF__CHOICE_TEXT];
+
+	for (int i = 0; i < CLEF__CLBLAST_KERNELS; i++) {
+		const clef__tuned *t = clef__tuning_look(dev, clef__clblast_problem((clef__clblast_kernel)i));
+
+		if (t)
+			hash = clef__hash(hash, clef__choice_text(&t->choice, text), strlen(text));
+	}
+	return hash;
+}
+
+static clef_status override(clef_device *dev, const char *kernel, const char *const *names, const size_t *values,
+			    size_t count)
+{
+	CLBlastStatusCode code = CLBlastOverrideParameters(dev->id, kernel, CLBlastPrecisionSingle, count,
+							   (const char **)(uintptr_t)names, values);
+
+	dev->clblast_used = true;
+	return code ? clef__fail(CLEF_ERROR_INVALID, "CLBlast on %s: parameters for %s: status %d", dev->info.name,
+				 kernel, (int)code)
+		    : CLEF_OK;
+}
+
+clef_status clef__clblast_threshold(clef_device *dev, int size)
+{
+	return override(dev, "GemmRoutine", (const char *const[]){ "XGEMM_MIN_INDIRECT_SIZE" },
+			(const size_t[]){ (size_t)size }, 1);
+}
+
+clef_status clef__clblast_override(clef_device *dev, clef__clblast_kernel kernel, const clef__choice *c)
+{
+	bool direct = kernel == CLEF__CLBLAST_DIRECT;
+	const char *const *names = direct ? direct_names : indirect_names;
+	int count = direct ? CLEF_COUNT(direct_names) : CLEF_COUNT(indirect_names),
+	    size = clef__choice_get(c, "FROM", 0);
+	size_t values[CLEF_COUNT(indirect_names)];
+	clef_status status;
+
+	if (!c->param[0].name[0])
+		return CLEF_OK;
+	for (int i = 0; i < count; i++) {
+		int value = clef__choice_get(c, names[i], -1);
+
+		if (value < 0)
+			return clef__fail(CLEF_ERROR_INVALID, "CLBlast on %s: there is no parameter %s", dev->info.name,
+					  names[i]);
+		values[i] = (size_t)value;
+	}
+	status = override(dev, direct ? "XgemmDirect" : "Xgemm", names, values, (size_t)count);
+	return status || size <= 0 ? status : clef__clblast_threshold(dev, size);
+}
+
+/* Once for a device, before its first product. They were checked when they were kept; the check of all engines follows.
+ */
+static void use_what_is_kept(clef_device *dev)
+{
+	dev->clblast_tuned = true;
+	for (int i = 0; i < CLEF__CLBLAST_KERNELS; i++) {
+		const char *problem = clef__clblast_problem((clef__clblast_kernel)i);
+		const clef__tuned *t = clef__tuning_look(dev, problem);
+
+		if (t && clef__clblast_override(dev, (clef__clblast_kernel)i, &t->choice)) {
+			clef__tuning_refuse(dev, problem, "cannot be used");
+			clef_error_clear();
+		}
+	}
+}
+
+/* ---- products ---- */
+
 static CLBlastStatusCode call_clblast(clef_device *dev, const clef__gemm_opts *g)
 {
 	CLBlastTranspose ta = g->trans_a ? CLBlastTransposeYes : CLBlastTransposeNo;
@@ -31,6 +116,8 @@ clef_status clef__gemm_clblast(clef_device *dev, const clef__gemm_opts *g)
 		start = clef__seconds();
 	}
 	dev->clblast_used = true;
+	if (!dev->clblast_tuned)
+		use_what_is_kept(dev);
 	code = call_clblast(dev, g);
 	if (code)
 		return clef__fail((int)code == CL_MEM_OBJECT_ALLOCATION_FAILURE || (int)code == CL_OUT_OF_HOST_MEMORY

@@ -204,16 +204,20 @@ bool clef__tuning_wanted(const clef_device *dev)
 	return t->watch || (t->use && (t->count || t->first_use > 0));
 }
 
+const clef__tuned *clef__tuning_look(const clef_device *dev, const char *problem)
+{
+	const clef__tuning *t = dev->tuning;
+	bool found;
+	int at = find_place(t, problem, &found);
+
+	return t->use && found ? t->entry[at] : NULL;
+}
+
 const clef__tuned *clef__tuning_find(clef_device *dev, const char *problem)
 {
-	clef__tuning *t = dev->tuning;
-	bool found;
-	int at;
-
-	if (t->watch)
-		t->watch(t->watch_user, problem);
-	at = t->use ? find_place(t, problem, &found) : 0;
-	return t->use && found ? t->entry[at] : NULL;
+	if (dev->tuning->watch)
+		dev->tuning->watch(dev->tuning->watch_user, problem);
+	return clef__tuning_look(dev, problem);
 }
 
 double clef__tuning_first_use(const clef_device *dev)

@@ -12,7 +12,7 @@
 
 #include "runtime.h"
 
-#define CLEF__TUNING_PARAMS 4
+#define CLEF__TUNING_PARAMS 18 /* CLBlast has the most */
 #define CLEF__TUNING_NAME   20
 #define CLEF__KEY_TEXT      320
 
@@ -20,7 +20,7 @@
 typedef struct clef__choice {
 	char name[CLEF__TUNING_NAME];
 	struct {
-		char name[8]; /* "": no more of them */
+		char name[10]; /* "": no more of them */
 		int value;
 	} param[CLEF__TUNING_PARAMS];
 } clef__choice;
@@ -41,7 +41,7 @@ void clef__choice_add(clef__choice *c, const char *param, int value);
 /* The parameter, or `otherwise` where it has none of that name. */
 int clef__choice_get(const clef__choice *c, const char *param, int otherwise);
 /* "cpu", "cpu(kc=256,nc=64)". */
-#define CLEF__CHOICE_TEXT 128
+#define CLEF__CHOICE_TEXT 320
 const char *clef__choice_text(const clef__choice *c, char text[CLEF__CHOICE_TEXT]);
 
 /* Appends " c3" to the text of a problem, which must have room. */
@@ -58,6 +58,9 @@ bool clef__tuning_wanted(const clef_device *dev);
 
 /* Whoever is about to choose tells the problem; NULL: nothing is kept about it. Valid until it is kept or forgotten. */
 const clef__tuned *clef__tuning_find(clef_device *dev, const char *problem);
+
+/* The same, and nobody is told. */
+const clef__tuned *clef__tuning_look(const clef_device *dev, const char *problem);
 
 /* Seconds that a measurement at the first use may take; 0: none wanted. */
 double clef__tuning_first_use(const clef_device *dev);
@@ -131,7 +134,14 @@ clef_status clef__trial_run(clef__trial *trial, clef__tuned *t, bool *done);
 clef_status clef__gemm_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
 			       bool *done);
 
+/* gemm_clblast_tune.c: measures parameters of CLBlast's kernels, "clblast direct" and "clblast indirect". There is no
+ * way back from parameters to CLBlast's own within a process: where those are the best, the best others are in use
+ * until it ends. */
+clef_status clef__clblast_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
+				  bool *done);
+clef_status clef__clblast_measurable(clef_device *dev, const char *problem);
+
 /* Whether it could; ERROR_INVALID for what is no product, ERROR_STATE where $CLEF_GEMM leaves no choice. */
-clef_status clef__gemm_measurable(const char *problem);
+clef_status clef__gemm_measurable(clef_device *dev, const char *problem);
 
 #endif

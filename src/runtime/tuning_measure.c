@@ -145,12 +145,13 @@ static int drop_behind(const clef__trial *trial, int round)
 static void conclude(const clef__trial *trial, clef__tuned *t, bool *done)
 {
 	const clef__candidate *shipped = &trial->candidate[0], *best = NULL;
-	int timed = 0;
+	int timed = 0, open = 0;
 
 	for (int i = 0; i < trial->count; i++) {
 		const clef__candidate *c = &trial->candidate[i];
 
 		timed += c->timed;
+		open += !c->timed && !c->out;
 		if (c->timed && c->checked && !c->out && (!best || c->seconds < best->seconds))
 			best = c;
 	}
@@ -159,7 +160,7 @@ static void conclude(const clef__trial *trial, clef__tuned *t, bool *done)
 	t->choice = best->choice;
 	t->ms = best->timed ? 1e3 * best->seconds : 0;
 	t->shipped_ms = shipped->timed ? 1e3 * shipped->seconds : 0;
-	*done = timed > 1 || trial->count == 1 || (best != shipped && best->timed);
+	*done = timed > 1 || !open;
 }
 
 clef_status clef__trial_run(clef__trial *trial, clef__tuned *t, bool *done)

@@ -39,6 +39,29 @@ static bool is_changed(const clef__tuned *t)
 	return strcmp(t->choice.name, t->shipped) != 0 || t->choice.param[0].name[0];
 }
 
+/* ---- who chooses ---- */
+
+static const struct {
+	const char *begins; /* the text of its problems */
+	double most;        /* seconds for one */
+	clef_status (*measurable)(clef_device *dev, const char *problem);
+	clef_status (*measure)(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
+			       bool *done);
+} choosers[] = {
+	{ "gemm ", MOST, clef__gemm_measurable, clef__gemm_measure },
+	{ "conv ", MOST, clef__conv_measurable, clef__conv_measure },
+	/* Each set of parameters is compiled for many seconds. */
+	{ "clblast ", 600, clef__clblast_measurable, clef__clblast_measure },
+};
+
+static int find_chooser(const char *problem)
+{
+	for (int i = 0; i < CLEF_COUNT(choosers); i++)
+		if (strncmp(problem, choosers[i].begins, strlen(choosers[i].begins)) == 0)
+			return i;
+	return -1;
+}
+
 /* ---- a session ---- */
 
 clef_status clef__session_begin(clef__session *s, const char *function, clef_device *dev, const clef_tune_opts *opts)
@@ -120,8 +143,7 @@ static clef_status tune_one(clef__session *s, const char *problem, double second
 	bool done;
 
 	clef__session_tell(s, problem, NULL, 0);
-	status = strncmp(problem, "gemm ", 5) == 0 ? clef__gemm_measure(s->dev, problem, &how, &t, &done)
-						   : clef__conv_measure(s->dev, problem, &how, &t, &done);
+	status = choosers[find_chooser(problem)].measure(s->dev, problem, &how, &t, &done);
 	/* What one of them takes is not there for the next. */
 	clef_device_trim(s->dev);
 	if (status || !done)
@@ -142,14 +164,14 @@ clef_status clef__session_tune(clef__session *s)
 	for (; s->done < s->count && !status; s->done++) {
 		const char *problem = s->problem[s->done];
 		const clef__tuned *t = find(s->dev, problem);
-		double seconds = MOST;
+		double most = choosers[find_chooser(problem)].most, seconds = most;
 
 		if (t && !t->first_use && !s->opts.again) {
 			s->report.known++;
 			continue;
 		}
 		if (s->opts.budget > 0)
-			seconds = CLEF__MIN(MOST, left_of(s) / (s->count - s->done));
+			seconds = CLEF__MIN(most, left_of(s) / (s->count - s->done));
 		if (seconds < LEAST || clef__session_stopped(s))
 			break;
 		status = tune_one(s, problem, seconds);
@@ -206,8 +228,8 @@ static clef_status add_problem(clef__session *s, const char *text)
 	clef_status status;
 	clef__problem *p;
 
-	if (strncmp(text, "gemm ", 5) == 0 || strncmp(text, "conv ", 5) == 0) {
-		status = *text == 'g' ? clef__gemm_measurable(text) : clef__conv_measurable(text);
+	if (find_chooser(text) >= 0) {
+		status = choosers[find_chooser(text)].measurable(s->dev, text);
 		if (!status)
 			add(s, text);
 		return status ? status : s->status;

@@ -83,7 +83,8 @@ static bool begins(const char *word)
 	for (int i = 0; i < clef_check_count(); i++)
 		if (strlen(clef_check_get(i).name) == length && !strncmp(clef_check_get(i).name, word, length))
 			return true;
-	return length == 4 && (!strncmp(word, "gemm", 4) || !strncmp(word, "conv", 4));
+	return (length == 4 && (!strncmp(word, "gemm", 4) || !strncmp(word, "conv", 4))) ||
+	       (length == 7 && !strncmp(word, "clblast", 7));
 }
 
 int tune_list_read(const option_words *words, tune_list *list)
