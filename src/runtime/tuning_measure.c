@@ -13,9 +13,11 @@
 /* Short runs are timed several together, or the wait behind them would count most. */
 #define LEAST_SECONDS 1e-3
 #define MOST_RUNS     64
-/* Behind the best one by more than this after the first round, and in the end: out. */
-#define FAR_BEHIND 1.5
-#define BEHIND     1.08
+/* Behind the best one by more than this after the first round, after the second, and in the end: out. One run may have
+ * been disturbed; two hardly. */
+#define VERY_FAR_BEHIND 3
+#define FAR_BEHIND      1.5
+#define BEHIND          1.08
 /* A gain below this is as likely chance, and a change of the last bits is not worth it. */
 #define LEAST_GAIN 1.02
 
@@ -130,7 +132,7 @@ static clef_status run_round(const clef__trial *trial, double until, clef__tuned
 
 static int drop_behind(const clef__trial *trial, int round)
 {
-	double limit = best_of(trial) * (round == 0 ? FAR_BEHIND : fmax(BEHIND, FAR_BEHIND - 0.15 * round));
+	double limit = best_of(trial) * (round == 0 ? VERY_FAR_BEHIND : fmax(BEHIND, FAR_BEHIND - 0.15 * (round - 1)));
 	int left = 0;
 
 	for (int i = 0; i < trial->count; i++) {
