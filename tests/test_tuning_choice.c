@@ -208,6 +208,38 @@ START_TEST(products_are_chosen)
 }
 END_TEST
 
+/* CLBlast's parameters: without all of them, or for a kernel that there is not, its own are used. */
+START_TEST(parameters_of_clblast)
+{
+	static const int whole[] = { 32, 8, 8, 8, 8, 2, 2, 2, 1, 1 };
+	static const char *const names[] = { "WGD",    "MDIMCD", "NDIMCD", "MDIMAD", "NDIMBD",
+					     "KWID",   "VWMD",   "VWND",   "PADA",   "PADB" };
+	gemm_product p = { .m = 33, .n = 20, .k = 35, .integers = true, .alpha = 1, .has_bias = true };
+	clef__tuned t = { .choice = clef__choice_make("clblast"), .shipped = "clblast" };
+	clef_device *dev;
+
+	if (test_small() || (_i && !test_long()))
+		test_skip("CLBlast compiles for minutes");
+	test_setenv("CLEF_GEMM", "clblast");
+	dev = ck_new(clef_device_open(NULL));
+	snprintf(t.problem, sizeof(t.problem), "%s", clef__clblast_problem(CLEF__CLBLAST_DIRECT));
+	for (int i = 0; i < (_i ? CLEF_COUNT(names) : 3); i++)
+		clef__choice_add(&t.choice, names[i], whole[i]);
+	ck_ok(clef__tuning_keep(dev, &t, true));
+	clef_device_close(dev);
+	dev = ck_new(clef_device_open(NULL));
+	for (int way = 0; way < 4; way++) {
+		p.ta = way & 1;
+		p.tb = way & 2;
+		gemm_check_product(dev, &p);
+	}
+	ck_assert_int_eq(warnings, _i ? 0 : 1);
+	if (!_i)
+		ck_assert_msg(strstr(warning, t.problem) && strstr(warning, "cannot be used"), "%s", warning);
+	clef_device_close(dev);
+}
+END_TEST
+
 /* ---- measuring at the first use ---- */
 
 START_TEST(first_use_is_kept)
@@ -537,6 +569,7 @@ Suite *tuning_choice_suite(void)
 	tcase_add_test(c, environment_file_rules);
 	tcase_add_loop_test(c, choices_that_cannot_be_used, 0, 8);
 	tcase_add_test(c, products_are_chosen);
+	tcase_add_loop_test(c, parameters_of_clblast, 0, 2);
 	tcase_add_test(c, first_use_is_kept);
 	tcase_add_test(c, nothing_is_measured_unless_asked);
 	tcase_add_test(c, only_what_is_used);

@@ -84,7 +84,10 @@ CLEF_API clef_status clef_tune_model(clef_model *model, int64_t batch, const cle
 
 /*
  * Tunes for a list of problems: those of check.h, "linear x100x784 out256", of which the computations forward and
- * backward that have a choice are tuned; or single ones as results name them. opts and report may be NULL. Errors:
+ * backward that have a choice are tuned; or single ones as results name them. Where
+ * CLBlast computes the products, on GPUs or where CLEF_GEMM says so, "clblast direct" and "clblast indirect" tune the
+ * parameters of its two kernels. It compiles each set of them for many seconds, and has no way back to its own within a
+ * process: do that first, and in a process of its own. opts and report may be NULL. Errors:
  * ERROR_INVALID for one that cannot be read, before any is measured.
  */
 CLEF_API clef_status clef_tune_problems(clef_device *dev, const char *const *problems, int count,
