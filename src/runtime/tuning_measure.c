@@ -9,15 +9,15 @@
 #include "opencl.h"
 #include "tuning_file.h"
 
-#define MAX_ROUNDS 12
+#define MAX_ROUNDS 16
 /* Short runs are timed several together, or the wait behind them would count most. */
 #define LEAST_SECONDS 1e-3
 #define MOST_RUNS     64
-/* Behind the best one by more than this after the first round, after the second, and in the end: out. One run may have
- * been disturbed; two hardly. */
-#define VERY_FAR_BEHIND 3
-#define FAR_BEHIND      1.5
-#define BEHIND          1.08
+/* Behind the best one by more than this after the first round, the second ...: out. A run or two may have been
+ * disturbed, on a busy machine by any factor; many hardly. What the others are compared with stays longer, so that the
+ * gain that is told is not chance. */
+static const double behind[] = { 5, 3, 2, 1.5, 1.3, 1.2, 1.12, 1.08 };
+#define SHIPPED_ROUNDS 6
 /* A gain below this is as likely chance, and a change of the last bits is not worth it. */
 #define LEAST_GAIN 1.02
 
@@ -132,13 +132,13 @@ static clef_status run_round(const clef__trial *trial, double until, clef__tuned
 
 static int drop_behind(const clef__trial *trial, int round)
 {
-	double limit = best_of(trial) * (round == 0 ? VERY_FAR_BEHIND : fmax(BEHIND, FAR_BEHIND - 0.15 * (round - 1)));
+	double limit = best_of(trial) * behind[CLEF__MIN(round, CLEF_COUNT(behind) - 1)];
 	int left = 0;
 
 	for (int i = 0; i < trial->count; i++) {
 		clef__candidate *c = &trial->candidate[i];
 
-		c->out = c->out || (c->timed && c->seconds > limit);
+		c->out = c->out || (c->timed && c->seconds > limit && (i > 0 || round >= SHIPPED_ROUNDS));
 		left += !c->out;
 	}
 	return left;
