@@ -10,6 +10,8 @@ clef=$(cd "$(dirname "${1:?usage: $(basename "$0") CLEF}")" && pwd)/$(basename "
 . "$(dirname "$0")/try.sh"
 cd "$work" || exit
 unset CLEF_DATA CLEF_PROFILE
+# What a user has tuned, and what a device measures by itself, is no business of tests but those of it.
+export CLEF_TUNING="" CLEF_TUNE_MS=0
 
 # run STATUS argument ...: the tool with its output in the files out and err; fails unless it exits with STATUS.
 run() {

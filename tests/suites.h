@@ -19,6 +19,7 @@
 	X(launch) \
 	X(gemm) \
 	X(gemm_check) \
+	X(tuning) \
 	X(tensor) \
 	X(reduce_sum) \
 	X(tape) \
@@ -54,6 +55,7 @@
 	X(conv_edges) \
 	X(conv_cpu) \
 	X(conv_weights) \
+	X(tuning_choice) \
 	X(norm) \
 	X(norm_channels) \
 	X(norm_edges) \
@@ -86,7 +88,8 @@
 	X(safetensors) \
 	X(model_file) \
 	X(checkpoint) \
-	X(onnx)
+	X(onnx) \
+	X(tune)
 /* clang-format on */
 
 #define SUITE_DECLARE(name) Suite *name##_suite(void);

@@ -16,6 +16,7 @@
  *   data.h     data sets and the loader (torch.utils.data)
  *   checkpoint.h   files of weights, and of all that a training run depends on
  *   check.h    is every operation right on this device?
+ *   tune.h     the fastest implementations on this device, by measuring
  *
  * A training program needs this much (see examples/ for complete ones):
  *
@@ -53,5 +54,6 @@
 #include <clef/optim.h>
 #include <clef/schedule.h>
 #include <clef/tensor.h>
+#include <clef/tune.h>
 
 #endif

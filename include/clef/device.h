@@ -9,6 +9,12 @@
  *   CLEF_PROFILE   1: time every kernel, and print a table to standard error when the device is closed
  *   CLEF_GEMM      the matrix product to use ("cpu", "clblast", "plain") instead of the best that fits
  *   CLEF_CONV      the convolution to use ("im2col", "direct") instead of the best that fits; see conv.h
+ *   CLEF_TUNING    file of the choices among implementations that were measured; see tune.h. Default
+ *                  $XDG_DATA_HOME/clef/tuning.json, else ~/.local/share/clef/tuning.json; "" uses none
+ *   CLEF_TUNE_MS   milliseconds, 0 to 1000000, that may be spent on measuring when a convolution or matrix product of
+ *                  new sizes is met, for each; what is found is kept in that file. What has to be compiled for it may
+ *                  take longer. 0: nothing is measured, which is the default on CPUs with vectors of 8 or 16 floats;
+ *                  elsewhere it is 50
  */
 #ifndef CLEF_DEVICE_H
 #define CLEF_DEVICE_H

@@ -32,7 +32,12 @@ int clef__conv_span(const clef_device *dev)
 
 /* ---- choice ---- */
 
-static bool knows(const clef__conv_impl *impl, clef__conv_way way)
+const clef__conv_impl *clef__conv_impl_get(int i)
+{
+	return i < CLEF_COUNT(impls) ? impls[i] : NULL;
+}
+
+bool clef__conv_knows(const clef__conv_impl *impl, clef__conv_way way)
 {
 	switch (way) {
 	case CLEF__CONV_FORWARD:
@@ -45,13 +50,13 @@ static bool knows(const clef__conv_impl *impl, clef__conv_way way)
 }
 
 /* The first that pays; the last one always does. */
-static const clef__conv_impl *choose(const clef_device *dev, const clef__conv *g, clef__conv_way way)
+const clef__conv_impl *clef__conv_shipped(const clef_device *dev, const clef__conv *g, clef__conv_way way)
 {
 	const clef__conv_impl *impl = NULL;
 
 	for (int i = 0; i < CLEF_COUNT(impls); i++) {
 		impl = impls[i];
-		if (knows(impl, way) && impl->fits(dev, g, way) && (!impl->pays || impl->pays(dev, g, way)))
+		if (clef__conv_knows(impl, way) && impl->fits(dev, g, way) && (!impl->pays || impl->pays(dev, g, way)))
 			break;
 	}
 	return impl;
@@ -83,7 +88,15 @@ static clef_status find_forced(const clef__node *n, const clef__conv_impl **impl
 	return CLEF_OK;
 }
 
-clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *o)
+/* Whether the recording may come to computing this: forward it will, backward where someone asks for gradients. */
+static bool is_needed(const clef__node *n, clef__conv_way way, bool transposed)
+{
+	if (way == (transposed ? CLEF__CONV_BACKWARD_DATA : CLEF__CONV_FORWARD))
+		return true;
+	return clef__tape_records_gradients(n->tape) && n->x[way == CLEF__CONV_BACKWARD_WEIGHTS]->requires_grad;
+}
+
+clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *o, bool transposed)
 {
 	const clef_device *dev = n->x[0]->dev;
 	const clef__conv_impl *forced;
@@ -92,9 +105,11 @@ clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *o)
 	for (int i = 0; i < CLEF__CONV_WAYS && !status; i++) {
 		clef__conv_way way = (clef__conv_way)i;
 
-		if (!forced || !knows(forced, way))
-			o->impl[i] = choose(dev, &o->g, way);
-		else if (forced->fits(dev, &o->g, way))
+		if (!forced || !clef__conv_knows(forced, way)) {
+			o->impl[i] = clef__conv_shipped(dev, &o->g, way);
+			if (clef__tuning_wanted(dev) && !clef__tape_is_dry(n->tape) && is_needed(n, way, transposed))
+				status = clef__conv_tuned(n, o, way);
+		} else if (forced->fits(dev, &o->g, way))
 			o->impl[i] = forced;
 		else
 			status = clef__op_fail(n, CLEF_ERROR_UNSUPPORTED,
@@ -202,16 +217,27 @@ static clef_status bias_backward(const clef__node *n, const clef_tensor *dy, con
 	return clef__reduce_sum(dy, all_but_channels, 1, dx[2].beta, dx[2].dx);
 }
 
+/* What an implementation gets: with the tile that was chosen. */
+static clef__conv geometry(const clef__conv_opts *o, clef__conv_way way)
+{
+	clef__conv g = o->g;
+
+	g.mr = o->mr[way];
+	g.nv = o->nv[way];
+	return g;
+}
+
 clef_status clef__conv_forward(const clef__node *n)
 {
 	const clef__conv_opts *o = n->opts;
+	const clef__conv g = geometry(o, CLEF__CONV_FORWARD);
 	const clef__conv_epilogue e = epilogue(n);
 	clef_tensor *padded = pads(o) ? pad(n, n->x[0]) : NULL;
 	clef_status status;
 
 	if (pads(o) && !padded)
 		return clef_error_status();
-	status = o->impl[CLEF__CONV_FORWARD]->forward(n, &o->g, padded ? padded : n->x[0], n->x[1], &e, 0, n->y);
+	status = o->impl[CLEF__CONV_FORWARD]->forward(n, &g, padded ? padded : n->x[0], n->x[1], &e, 0, n->y);
 	clef__scratch_free(padded);
 	return status;
 }
@@ -219,15 +245,16 @@ clef_status clef__conv_forward(const clef__node *n)
 static clef_status images_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef__conv_opts *o = n->opts;
+	const clef__conv g = geometry(o, CLEF__CONV_BACKWARD_DATA);
 	clef_tensor *padded;
 	clef_status status;
 
 	if (!pads(o))
-		return o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &o->g, dy, n->x[1], NULL, dx->beta, dx->dx);
+		return o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &g, dy, n->x[1], NULL, dx->beta, dx->dx);
 	padded = padded_scratch(n);
 	if (!padded)
 		return clef_error_status();
-	status = o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &o->g, dy, n->x[1], NULL, 0, padded);
+	status = o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &g, dy, n->x[1], NULL, 0, padded);
 	if (!status)
 		status = pad_backward(n, padded, dx->beta, dx->dx);
 	clef__scratch_free(padded);
@@ -237,13 +264,14 @@ static clef_status images_backward(const clef__node *n, const clef_tensor *dy, c
 static clef_status weights_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef__conv_opts *o = n->opts;
+	const clef__conv g = geometry(o, CLEF__CONV_BACKWARD_WEIGHTS);
 	clef_tensor *padded = pads(o) ? pad(n, n->x[0]) : NULL;
 	clef_status status;
 
 	if (pads(o) && !padded)
 		return clef_error_status();
-	status = o->impl[CLEF__CONV_BACKWARD_WEIGHTS]->backward_weights(n, &o->g, padded ? padded : n->x[0], dy,
-									dx->beta, dx->dx);
+	status = o->impl[CLEF__CONV_BACKWARD_WEIGHTS]->backward_weights(n, &g, padded ? padded : n->x[0], dy, dx->beta,
+									dx->dx);
 	clef__scratch_free(padded);
 	return status;
 }
@@ -270,22 +298,24 @@ clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, cons
 clef_status clef__conv_transpose_forward(const clef__node *n)
 {
 	const clef__conv_opts *o = n->opts;
+	const clef__conv g = geometry(o, CLEF__CONV_BACKWARD_DATA);
 	const clef__conv_epilogue e = epilogue(n);
 
-	return o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &o->g, n->x[0], n->x[1], &e, 0, n->y);
+	return o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &g, n->x[0], n->x[1], &e, 0, n->y);
 }
 
 clef_status clef__conv_transpose_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef__conv_opts *o = n->opts;
+	const clef__conv images = geometry(o, CLEF__CONV_FORWARD), weights = geometry(o, CLEF__CONV_BACKWARD_WEIGHTS);
 	const clef_tensor *dz;
 	clef_tensor *scratch;
 	clef_status status = clef__activation_backward(n, o->activation, dy, &dz, &scratch);
 
 	if (!status && dx[0].dx)
-		status = o->impl[CLEF__CONV_FORWARD]->forward(n, &o->g, dz, n->x[1], NULL, dx[0].beta, dx[0].dx);
+		status = o->impl[CLEF__CONV_FORWARD]->forward(n, &images, dz, n->x[1], NULL, dx[0].beta, dx[0].dx);
 	if (!status && dx[1].dx)
-		status = o->impl[CLEF__CONV_BACKWARD_WEIGHTS]->backward_weights(n, &o->g, dz, n->x[0], dx[1].beta,
+		status = o->impl[CLEF__CONV_BACKWARD_WEIGHTS]->backward_weights(n, &weights, dz, n->x[0], dx[1].beta,
 										dx[1].dx);
 	if (!status)
 		status = bias_backward(n, dz, dx);

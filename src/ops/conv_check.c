@@ -191,13 +191,13 @@ clef_status clef__conv_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype
 		     o->mode == CLEF_PAD_ZEROS ? (const int64_t[]){ extent(o, x, 0), extent(o, x, 1) } : padded, w,
 		     out);
 	if (o->mode == CLEF_PAD_ZEROS)
-		return clef__conv_choose(n, o);
+		return clef__conv_choose(n, o, false);
 	o->g.pad_top = o->g.pad_left = 0;
 	if (clef_shape_numel(CLEF_SHAPE(x->dim[0], x->dim[1], padded[0], padded[1])) < 0)
 		return clef__op_fail(n, CLEF_ERROR_SHAPE,
 				     "x %s, with %s pixels once padded, would have more than 2^31 - 1 elements",
 				     CLEF__SHAPE_TEXT(*x), sizes(o, padded[0], padded[1]).text);
-	return clef__conv_choose(n, o);
+	return clef__conv_choose(n, o, false);
 }
 
 clef_status clef__conv_transpose_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
@@ -233,5 +233,5 @@ clef_status clef__conv_transpose_infer(clef__node *n, clef_shape *shape, clef_dt
 		return status;
 	set_geometry(o, x->dim[0], (const int64_t[]){ w->dim[1] * o->groups, x->dim[1] }, out, w,
 		     (const int64_t[]){ extent(o, x, 0), extent(o, x, 1) });
-	return clef__conv_choose(n, o);
+	return clef__conv_choose(n, o, true);
 }

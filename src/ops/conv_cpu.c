@@ -62,14 +62,26 @@ static const tile tiles_16[] = { TILE(13, 2, 1), TILE(11, 2, 0.99), TILE(8, 3, 0
 static const tile tiles_8[] = { TILE(6, 1, 1), TILE(4, 1, 0.9), TILE(3, 1, 0.7), TILE(1, 4, 0.4) };
 static const tile tiles_4[] = { TILE(3, 1, 1), TILE(1, 4, 0.5) };
 
-static const tile *choose_tile(const clef_device *dev, int m)
+static const tile *list_tiles(const clef_device *dev, int *count)
 {
 	unsigned width = clef_device_get_info(dev)->float_vector;
-	const tile *tiles = width >= 16 ? tiles_16 : width >= 8 ? tiles_8 : tiles_4, *best = tiles;
-	int count = width >= 16 ? CLEF_COUNT(tiles_16) : width >= 8 ? CLEF_COUNT(tiles_8) : CLEF_COUNT(tiles_4);
+
+	*count = width >= 16 ? CLEF_COUNT(tiles_16) : width >= 8 ? CLEF_COUNT(tiles_8) : CLEF_COUNT(tiles_4);
+	return width >= 16 ? tiles_16 : width >= 8 ? tiles_8 : tiles_4;
+}
+
+/* The one that is asked for, or NULL; else the one that seems best. */
+static const tile *choose_tile(const clef_device *dev, const clef__conv *g, int m)
+{
+	int count;
+	const tile *tiles = list_tiles(dev, &count), *best = g->mr ? NULL : tiles;
 	double least = 0;
 
-	for (int i = 0; i < count; i++) {
+	for (int i = 0; i < count && g->mr; i++)
+		if (tiles[i].mr == g->mr && tiles[i].nv == g->nv)
+			return &tiles[i];
+
+	for (int i = 0; i < count && !g->mr; i++) {
 		double cost = clef__divide_up(m, tiles[i].mr) * tiles[i].mr / tiles[i].speed;
 
 		if (i == 0 || cost < least) {
@@ -241,7 +253,9 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, bool backward
 	shape *t = &p->t;
 
 	*p = (plan){ .t = make_shape(g, backward) };
-	p->tile = choose_tile(dev, t->m);
+	p->tile = choose_tile(dev, g, t->m);
+	if (!p->tile)
+		return false;
 	if (t->phases_h > MAX_PHASES || t->phases_w > MAX_PHASES)
 		return false;
 	/* Phases of dilated windows are of many kinds. */
@@ -381,4 +395,17 @@ static clef_status backward_data(const clef__node *n, const clef__conv *g, const
 	return run(n, g, true, y, w, e, beta, x);
 }
 
-const clef__conv_impl clef__conv_cpu = { "cpu", fits, pays, forward, backward_data, NULL };
+static int write_tiles(const clef_device *dev, clef__choice *list, int max)
+{
+	int count;
+	const tile *all = list_tiles(dev, &count);
+
+	for (int i = 0; i < CLEF__MIN(count, max); i++) {
+		list[i] = clef__choice_make("cpu");
+		clef__choice_add(&list[i], "mr", all[i].mr);
+		clef__choice_add(&list[i], "nv", all[i].nv);
+	}
+	return CLEF__MIN(count, max);
+}
+
+const clef__conv_impl clef__conv_cpu = { "cpu", fits, pays, forward, backward_data, NULL, 0, write_tiles };

@@ -10,6 +10,7 @@
 #include <clef/conv.h>
 
 #include "activation_internal.h"
+#include "tuning.h"
 
 /* x [n][c][h][w], weights [k][c / groups][r][s], y [n][k][oh][ow]. y may have fewer rows and columns than x allows. */
 typedef struct clef__conv {
@@ -18,6 +19,7 @@ typedef struct clef__conv {
 	int oh, ow;
 	int stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
 	int groups;
+	int mr, nv; /* a register tile, for an implementation that has several; 0: as it sees fit */
 } clef__conv;
 
 /* What a result goes through where it is stored. */
@@ -51,6 +53,10 @@ typedef struct clef__conv_impl {
 				     const clef_tensor *x);
 	clef_status (*backward_weights)(const clef__node *n, const clef__conv *g, const clef_tensor *x,
 					const clef_tensor *y, float beta, clef_tensor *w);
+	/* Of its results, relative to their mean size; 0: with whole numbers they are exact. */
+	double tolerance;
+	/* Writes its register tiles, `max` at most, as parameters mr and nv, and returns their number; NULL: none. */
+	int (*tiles)(const clef_device *dev, clef__choice *list, int max);
 } clef__conv_impl;
 
 extern const clef__conv_impl clef__conv_winograd, clef__conv_winograd_weights, clef__conv_cpu, clef__conv_cpu_weights,
@@ -74,6 +80,7 @@ typedef struct clef__conv_opts {
 	/* Found by infer(). The geometry is that of images which are already padded, unless the mode is zeros. */
 	clef__conv g;
 	const clef__conv_impl *impl[CLEF__CONV_WAYS];
+	int mr[CLEF__CONV_WAYS], nv[CLEF__CONV_WAYS];
 } clef__conv_opts;
 
 /* What is wrong with an option that must not be negative is told by name. */
@@ -86,9 +93,25 @@ typedef struct clef__conv_field {
 clef_tensor *clef__conv_apply(const clef__op *op, clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias,
 			      const clef__conv_opts *opts, const clef__conv_field *fields, int count);
 
-/* Sets opts->impl for opts->g: for each way the first implementation that pays, or the one that $CLEF_CONV names if it
- * knows the way. */
-clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *opts);
+/* Sets opts->impl for opts->g: for each way the one that $CLEF_CONV names if it knows the way, else what is kept or
+ * measured for the device, else the first implementation that pays. */
+clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *opts, bool transposed);
+
+/* Implementation i, or NULL behind the last one; whether it knows the way; and what the rules say. */
+const clef__conv_impl *clef__conv_impl_get(int i);
+bool clef__conv_knows(const clef__conv_impl *impl, clef__conv_way way);
+const clef__conv_impl *clef__conv_shipped(const clef_device *dev, const clef__conv *g, clef__conv_way way);
+
+/* ---- conv_tune.c ---- */
+
+/* Replaces the choice for one way by what is kept or measured, if anything is. */
+clef_status clef__conv_tuned(const clef__node *n, clef__conv_opts *opts, clef__conv_way way);
+
+/* Measures "conv forward n64 c3 ...": see clef__trial_run(). */
+/* Whether it could; ERROR_INVALID for what is no convolution, ERROR_STATE where $CLEF_CONV leaves no choice. */
+clef_status clef__conv_measurable(clef_device *dev, const char *problem);
+clef_status clef__conv_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
+			       bool *done);
 
 clef_status clef__conv_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
 clef_status clef__conv_forward(const clef__node *n);

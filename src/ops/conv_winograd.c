@@ -234,4 +234,4 @@ static clef_status backward_data(const clef__node *n, const clef__conv *g, const
 	return run(n, &t, y, w, true, e, beta, x);
 }
 
-const clef__conv_impl clef__conv_winograd = { "winograd", fits, pays, forward, backward_data, NULL };
+const clef__conv_impl clef__conv_winograd = { "winograd", fits, pays, forward, backward_data, NULL, 2e-4 };

@@ -169,4 +169,6 @@ static clef_status backward_weights(const clef__node *n, const clef__conv *g, co
 	return status;
 }
 
-const clef__conv_impl clef__conv_winograd_weights = { "winograd_weights", fits, pays, NULL, NULL, backward_weights };
+const clef__conv_impl clef__conv_winograd_weights = {
+	"winograd_weights", fits, pays, NULL, NULL, backward_weights, 2e-4
+};

@@ -6,6 +6,7 @@
 #include <ctype.h>
 
 #include "opencl.h"
+#include "tuning.h"
 
 typedef struct found {
 	clef_device_info info;
@@ -182,6 +183,8 @@ static clef_status open_context(clef_device *dev, cl_platform_id platform)
 	if (code)
 		return clef__cl_fail(dev, code, "clCreateCommandQueue");
 	clef__cache_open(dev);
+	if (clef__tuning_open(dev))
+		return clef_error_status();
 	return clef__gemm_open(dev);
 }
 
@@ -264,6 +267,7 @@ static void destroy(clef_device *dev)
 	if (dev->profile)
 		clef__profile_close(dev);
 	clef__gemm_close(dev);
+	clef__tuning_close(dev);
 	clef__programs_free(dev);
 	clef__stages_free(dev);
 	clef__pool_free(dev);

@@ -4,8 +4,6 @@
  * device. The one that will be used is checked when the device is opened (gemm_check.c); an engine that fails the check
  * is set aside, with a warning, and the next one takes its place.
  */
-#include <clblast_c.h>
-
 #include "gemm.h"
 
 /* ---- engines ---- */
@@ -27,49 +25,6 @@ double clef__gemm_bytes(const clef__gemm_opts *g)
 	       b = (double)g->k * g->n * (g->b_step ? g->batch : 1);
 
 	return 4.0 * (a + b + (double)g->m * g->n * g->batch * (g->beta != 0 ? 2 : 1));
-}
-
-static CLBlastStatusCode call_clblast(clef_device *dev, const clef__gemm_opts *g)
-{
-	CLBlastTranspose ta = g->trans_a ? CLBlastTransposeYes : CLBlastTransposeNo;
-	CLBlastTranspose tb = g->trans_b ? CLBlastTransposeYes : CLBlastTransposeNo;
-	size_t m = (size_t)g->m, n = (size_t)g->n, k = (size_t)g->k;
-
-	if (g->batch == 1)
-		return CLBlastSgemm(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a->mem, g->a_offset,
-				    (size_t)g->lda, g->b->mem, g->b_offset, (size_t)g->ldb, g->beta, g->c->mem,
-				    g->c_offset, (size_t)g->ldc, &dev->queue, NULL);
-	return CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a->mem, g->a_offset,
-					  (size_t)g->lda, g->a_step, g->b->mem, g->b_offset, (size_t)g->ldb, g->b_step,
-					  g->beta, g->c->mem, g->c_offset, (size_t)g->ldc, g->c_step, (size_t)g->batch,
-					  &dev->queue, NULL);
-}
-
-static clef_status run_clblast(clef_device *dev, const clef__gemm_opts *g)
-{
-	double start = 0;
-	CLBlastStatusCode code;
-
-	/* CLBlast launches several kernels and gives an event for the last one only. */
-	if (dev->profile) {
-		clFinish(dev->queue);
-		start = clef__seconds();
-	}
-	dev->clblast_used = true;
-	code = call_clblast(dev, g);
-	if (code)
-		return clef__fail((int)code == CL_MEM_OBJECT_ALLOCATION_FAILURE || (int)code == CL_OUT_OF_HOST_MEMORY
-					  ? CLEF_ERROR_DEVICE_MEMORY
-					  : CLEF_ERROR_OPENCL,
-				  "CLBlast on %s: status %d for %d products of %d x %d x %d", dev->info.name, (int)code,
-				  g->batch, g->m, g->n, g->k);
-	dev->stats.launches++;
-	if (dev->profile) {
-		clFinish(dev->queue);
-		clef__profile_time(dev->profile, "gemm (CLBlast)", clef__seconds() - start, clef__gemm_bytes(g),
-				   clef__gemm_flops(g));
-	}
-	return CLEF_OK;
 }
 
 static clef_status run_plain(clef_device *dev, const clef__gemm_opts *g)
@@ -114,12 +69,14 @@ static const clef__gemm_engine engines[] = {
 	  .program_of_few = "gemm_dot",
 	  .fits = clef__gemm_cpu_fits,
 	  .run = clef__gemm_cpu,
+	  .takes = clef__gemm_cpu_takes,
+	  .candidates = clef__gemm_cpu_candidates,
 	  .finishes = true,
 	  .check = { 21, 35, 50 } },
 	{ .name = "clblast",
 	  .version = CLEF_CLBLAST_VERSION,
 	  .fits = fits_any,
-	  .run = run_clblast,
+	  .run = clef__gemm_clblast,
 	  .own_batch = true,
 	  .check = { 21, 35, 50 } },
 	/* Small, because an interpreter may have to do it at every start. */
@@ -188,24 +145,47 @@ static void set_aside(clef_device *dev, int i)
 	clef_error_clear();
 }
 
-/* The first engine that fits and computes right; NULL on failure. */
-static const clef__gemm_engine *choose(clef_device *dev)
+void clef__gemm_give_up(clef_device *dev, const char *name)
+{
+	for (int i = 0; i < CLEF_COUNT(engines); i++)
+		if (strcmp(engines[i].name, name) == 0)
+			dev->gemm_bad |= 1u << i;
+}
+
+const clef__gemm_engine *clef__gemm_engine_get(int i)
+{
+	return i < CLEF_COUNT(engines) ? &engines[i] : NULL;
+}
+
+clef_status clef__gemm_usable(clef_device *dev, int i, bool *usable)
+{
+	uint32_t bit = 1u << i;
+	bool good;
+
+	*usable = false;
+	if (dev->gemm_forced >= 0 ? dev->gemm_forced != i : !engines[i].fits(dev))
+		return CLEF_OK;
+	if (!(dev->gemm_checked & bit)) {
+		clef_status status = clef__gemm_check(dev, &engines[i], &good);
+
+		if (status)
+			return status;
+		dev->gemm_checked |= bit;
+		if (!good)
+			set_aside(dev, i);
+	}
+	*usable = !(dev->gemm_bad & bit);
+	return CLEF_OK;
+}
+
+const clef__gemm_engine *clef__gemm_choose(clef_device *dev)
 {
 	for (int i = 0; i < CLEF_COUNT(engines); i++) {
-		uint32_t bit = 1u << i;
+		bool usable;
 
-		if (dev->gemm_forced >= 0 ? dev->gemm_forced != i : !engines[i].fits(dev))
-			continue;
-		if (!(dev->gemm_checked & bit)) {
-			bool good;
-
-			if (clef__gemm_check(dev, &engines[i], &good))
-				return NULL;
-			dev->gemm_checked |= bit;
-			if (!good)
-				set_aside(dev, i);
-		}
-		if (!(dev->gemm_bad & bit))
+		if (clef__gemm_usable(dev, i, &usable))
+			return NULL;
+		if (usable)
 			return &engines[i];
 	}
 	return clef__fail_null(CLEF_ERROR_UNSUPPORTED, "no engine for matrix products is usable on %s%s%s",
@@ -221,7 +201,9 @@ clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts)
 	if (g.m == 0 || g.n == 0)
 		return CLEF_OK;
 	g.batch = CLEF__MAX(g.batch, 1);
-	e = choose(dev);
+	e = clef__gemm_choose(dev);
+	if (e && clef__tuning_wanted(dev) && g.k > 0)
+		e = clef__gemm_tuned(dev, e, &g);
 	return e ? run(dev, e, &g) : clef_error_status();
 }
 
@@ -253,17 +235,10 @@ clef_status clef__gemm_open(clef_device *dev)
 	if (status)
 		return status;
 	/* A device is of use without products; the first one will try again and say what is wrong. */
-	if (!choose(dev)) {
+	if (!clef__gemm_choose(dev)) {
 		clef__log(CLEF_LOG_DEBUG, "matrix products: %s", clef_error());
 		clef_error_clear();
 	}
 	clef_device_trim(dev);
 	return CLEF_OK;
-}
-
-void clef__gemm_close(clef_device *dev)
-{
-	/* CLBlast keeps its programs by context, and would keep this one's for ever. */
-	if (dev->clblast_used)
-		CLBlastClearCache();
 }

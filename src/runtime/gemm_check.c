@@ -161,6 +161,8 @@ static clef_status hash_programs(clef_device *dev, const clef__gemm_engine *e, u
 		status = clef__program_hash(dev, e->program_of_few, &few);
 	if (!status && few)
 		*hash = clef__hash(*hash, &few, sizeof(few));
+	if (!status && e->run == clef__gemm_clblast)
+		*hash = clef__clblast_hash(dev, *hash);
 	return status;
 }
 

@@ -54,13 +54,86 @@ static size_t panel_size(const clef_device *dev, const blocking *b)
 	return (size_t)CLEF__MAX(b->kc * A_STEP(dev), MR(dev) * A_ROW);
 }
 
+/* The parameters of a choice, or what the rules say; false for those that make no sense here. */
+static bool find_blocking(const clef_device *dev, const clef__gemm_opts *g, const clef__choice *c, blocking *b)
+{
+	size_t floats;
+
+	*b = choose_blocking(dev, g);
+	if (!c || !c->param[0].name[0])
+		return true;
+	b->kc = clef__choice_get(c, "kc", b->kc);
+	b->nc = clef__choice_get(c, "nc", b->nc);
+	b->panels_each = clef__choice_get(c, "panels", b->panels_each);
+	if (b->kc < VECTOR || b->kc > MAX_DEPTH || b->kc % VECTOR || b->nc < 2 * VECTOR || b->nc > 4 * MAX_COLUMNS ||
+	    b->nc % (2 * VECTOR) || b->panels_each < 1 || b->panels_each > clef__divide_up(g->m, MR(dev)))
+		return false;
+	floats = panel_size(dev, b) + (size_t)b->kc * (size_t)b->nc;
+	return sizeof(float) * floats <= dev->info.local_memory;
+}
+
+/* ---- tuning ---- */
+
+bool clef__gemm_cpu_takes(const clef_device *dev, const clef__gemm_opts *g, const clef__choice *c)
+{
+	blocking b;
+
+	return clef__choice_get(c, "dot", 0) ? clef__gemm_dot_fits(g) : find_blocking(dev, g, c, &b);
+}
+
+/* Adds one that is new and makes sense. */
+static int add_candidate(const clef_device *dev, const clef__gemm_opts *g, const blocking *b, clef__choice *list,
+			 int count, int max)
+{
+	clef__choice c = clef__choice_make("cpu");
+
+	clef__choice_add(&c, "kc", b->kc);
+	clef__choice_add(&c, "nc", b->nc);
+	clef__choice_add(&c, "panels", b->panels_each);
+	for (int i = 0; i < count; i++)
+		if (memcmp(&list[i], &c, sizeof(c)) == 0)
+			return count;
+	if (count < max && clef__gemm_cpu_takes(dev, g, &c))
+		list[count++] = c;
+	return count;
+}
+
+/* Widths, depths and numbers of blocks for each core around those that the rules know. */
+int clef__gemm_cpu_candidates(const clef_device *dev, const clef__gemm_opts *g, clef__choice *list, int max)
+{
+	static const int each[] = { 2, 1, 4 }, depths[] = { 256, 512, 128 };
+	int panels = clef__divide_up(g->m, MR(dev)), cores = (int)CLEF__MAX(dev->info.compute_units, 1), count = 0;
+
+	if (clef__gemm_dot_fits(g) && !clef__gemm_dot_pays(g) && max > 0) {
+		list[count] = clef__choice_make("cpu");
+		clef__choice_add(&list[count++], "dot", 1);
+	}
+	for (int i = 0; i < CLEF_COUNT(each); i++)
+		for (int j = 0; j < CLEF_COUNT(depths); j++)
+			for (int nc = 2 * VECTOR; nc <= 2 * MAX_COLUMNS && nc < 2 * g->n + 2 * VECTOR; nc *= 2) {
+				int all = clef__divide_up(cores * each[i], g->batch);
+				int rows = clef__divide_up(all, clef__divide_up(g->n, nc));
+				blocking b = { .nc = nc, .panels_each = clef__divide_up(panels, rows) };
+
+				b.kc = clef__divide_up(g->k, clef__divide_up(g->k, depths[j]));
+				b.kc = clef__divide_up(b.kc, VECTOR) * VECTOR;
+				count = add_candidate(dev, g, &b, list, count, max);
+			}
+	return count;
+}
+
+/* ---- running ---- */
+
 clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 {
 	const clef__buffer *bias = g->bias ? g->bias : g->c;
-	blocking b = choose_blocking(dev, g);
+	bool own = !g->with || !g->with->param[0].name[0];
+	blocking b;
 
-	if (clef__gemm_dot_fits(g))
+	if (clef__gemm_dot_fits(g) && (own ? clef__gemm_dot_pays(g) : clef__choice_get(g->with, "dot", 0)))
 		return clef__gemm_dot(dev, g);
+	if (!find_blocking(dev, g, g->with, &b))
+		b = choose_blocking(dev, g);
 	return clef__launch(
 		dev, &(clef__launch_opts){
 			     .program = "gemm_cpu",

@@ -20,7 +20,12 @@
 
 bool clef__gemm_dot_fits(const clef__gemm_opts *g)
 {
-	return !g->trans_a && g->trans_b && g->k >= LEAST_DEPTH && CLEF__MIN(g->m, g->n) <= FEW;
+	return !g->trans_a && g->trans_b && g->k >= LEAST_DEPTH;
+}
+
+bool clef__gemm_dot_pays(const clef__gemm_opts *g)
+{
+	return CLEF__MIN(g->m, g->n) <= FEW;
 }
 
 clef_status clef__gemm_dot(clef_device *dev, const clef__gemm_opts *g)

@@ -49,9 +49,10 @@ struct clef_device {
 	int kernel_capacity, kernel_count;
 	char *cache_folder; /* NULL: no cache */
 	bool cache_warned;
-	uint32_t gemm_checked, gemm_bad; /* bits by engine */
-	int gemm_forced;                 /* engine named by $CLEF_GEMM, or -1 */
-	bool clblast_used;
+	uint32_t gemm_checked, gemm_bad;  /* bits by engine */
+	int gemm_forced;                  /* engine named by $CLEF_GEMM, or -1 */
+	bool clblast_used, clblast_tuned; /* parameters that are kept have been looked for */
+	struct clef__tuning *tuning;
 	clef__profile *profile; /* NULL unless profiling */
 };
 

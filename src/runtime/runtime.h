@@ -141,6 +141,7 @@ typedef struct clef__gemm_opts {
 	const char *epilogue; /* the defines of a pointwise operation: VALUE over x, with PARAMETERS from p_ and q_;
 			       * NULL: none. Each is a program of its own. */
 	float p, q;
+	const struct clef__choice *with; /* for the engine: parameters other than its own rules give, or NULL */
 } clef__gemm_opts;
 
 clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts);

@@ -92,6 +92,11 @@ bool clef__tape_is_dry(const clef_tape *tape)
 	return tape->dry;
 }
 
+bool clef__tape_records_gradients(const clef_tape *tape)
+{
+	return !tape->no_grad;
+}
+
 clef_status clef__tape_label(clef_tape *tape, const char *label)
 {
 	size_t size = label ? strlen(label) + 1 : 0;

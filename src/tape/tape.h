@@ -81,4 +81,7 @@ const clef__node *clef__tape_node(const clef_tape *tape, int i);
 /* True for a dry recording. */
 bool clef__tape_is_dry(const clef_tape *tape);
 
+/* False where nothing can ask for gradients. */
+bool clef__tape_records_gradients(const clef_tape *tape);
+
 #endif

@@ -52,6 +52,12 @@ static void draw(progress *p, const char *line)
 	p->last = seconds();
 }
 
+void progress_show(progress *p, const char *line)
+{
+	if (p->terminal)
+		draw(p, line);
+}
+
 void progress_clear(progress *p)
 {
 	if (!p->drawn)

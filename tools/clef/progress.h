@@ -42,6 +42,9 @@ bool progress_due(progress *p, int64_t images);
 /* Draws the bar, with the means so far. */
 void progress_draw(progress *p, int64_t images, double loss, double accuracy);
 
+/* A line instead of the bar, where there is a terminal. */
+void progress_show(progress *p, const char *line);
+
 /* Takes the bar away: call it before printing anything else. */
 void progress_clear(progress *p);
 

@@ -25,6 +25,7 @@ static const command commands[] = {
 	{ "check", check_main, "check that a device computes right" },
 	{ "train", train_main, "train a network on images" },
 	{ "eval", eval_main, "test a saved model" },
+	{ "tune", tune_main, "find the fastest implementations for a network on this device" },
 	{ "predict", predict_main, "say what a saved model takes an image for" },
 	{ "export", export_main, "write a saved model as ONNX, or its weights alone" },
 };
@@ -127,6 +128,7 @@ static void help(FILE *out)
 	      "Environment:\n"
 	      "  CLEF_DEVICE    the device to use where no --device says otherwise\n"
 	      "  CLEF_CACHE     folder of the compiled kernels; \"\" keeps none\n"
+	      "  CLEF_TUNING    file of what clef tune found; \"\" uses none\n"
 	      "  CLEF_PROFILE   1: show at the end how long each kernel took\n"
 	      "  CLEF_DATA      folder to look for digits.csv.gz in\n"
 	      "\n"

@@ -20,6 +20,7 @@ int check_main(int argc, char **argv);
 int train_main(int argc, char **argv);
 int eval_main(int argc, char **argv);
 int predict_main(int argc, char **argv);
+int tune_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 
 /* Writes "clef COMMAND: message" and a newline to standard error. */
