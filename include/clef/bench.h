@@ -88,15 +88,15 @@ typedef struct clef_bench_row {
 	clef_bench_state state;
 	char *message; /* why it is not right, or NULL */
 	clef_bench_stat seconds;
-	double flops, bytes;         /* arithmetic and memory traffic by definition; 0 where they are not known */
-	double launches;             /* kernels */
-	double limit;                /* seconds: the least that the limits allow, as they were beside it; 0: unknown */
-	const char *bound;           /* which limit that is: "arithmetic", "memory" or "launches"; "" with limit 0 */
-	double multiply_add, copy;   /* the probes beside it */
-	double error;                /* operations: the largest error found, relative to what is allowed */
-	uint64_t memory;             /* networks: bytes of device memory, the most at any time */
-	double images;               /* networks: samples in a batch */
-	double loss;                 /* networks in training: after the steps of the check */
+	double flops, bytes;       /* arithmetic and memory traffic by definition; 0 where they are not known */
+	double launches;           /* kernels */
+	double limit;              /* seconds: the least that the limits allow, as they were beside it; 0: unknown */
+	const char *bound;         /* which limit that is: "arithmetic", "memory" or "launches"; "" with limit 0 */
+	double multiply_add, copy; /* the probes beside it */
+	double error;              /* operations: the largest error found, relative to what is allowed */
+	uint64_t memory;           /* networks: bytes of device memory, the most at any time */
+	double images;             /* networks: samples in a batch */
+	double loss;               /* networks in training: after the steps of the check */
 	clef_bench_stat data, forward, backward, optimizer; /* networks in training: seconds of the parts, each waited
 							     * for, so that their sum exceeds seconds */
 } clef_bench_row;
@@ -164,7 +164,8 @@ CLEF_API const clef_bench_result *clef_bench_get(const clef_bench *b);
 /* The share of the limit that a row reaches, 1 being all of it; 0 where that is not known. */
 CLEF_API double clef_bench_share(const clef_bench_row *row);
 
-/* How far the device's speed went up and down in the run: (most - least) / median of the probes. 0 with less than two. */
+/* How far the device's speed went up and down in the run: (most - least) / median of the probes. 0 with less than two.
+ */
 CLEF_API double clef_bench_drift(const clef_bench_result *r);
 
 /* ---- files ---- */

@@ -5,7 +5,11 @@
  */
 #include "bench_internal.h"
 
-enum { LAUNCHES = 200, COMPILATIONS = 3 };
+enum {
+	LAUNCHES = 200,
+	COMPILATIONS = 3,
+	PROBES = 3, /* of which the best counts: one may be when the machine does something else */
+};
 
 /* Clocks are read to a microsecond or so, and the best moment of a probe is not the best of all. */
 #define MARGIN 1.1
@@ -145,16 +149,18 @@ clef_status clef__bench_probe_now(clef_bench *b, clef_bench_probe *probe)
 {
 	const clef_bench_limits_result *l = &b->result.limits;
 	clef_bench_result *r = &b->result;
-	double seconds = 0;
-	clef_status s;
+	clef_status s = CLEF_OK;
 
 	*probe = (clef_bench_probe){ .at = clef__seconds() - b->start };
-	s = clef__probe_multiply_add(b->dev, &probe->multiply_add);
-	if (!s && l->memories) {
-		uint64_t bytes = l->memory[l->memories - 1].bytes;
+	for (int i = 0; i < PROBES && !s; i++) {
+		measurement m = { b->dev, l->memories ? l->memory[l->memories - 1].bytes : 0, true };
+		double flops = 0, copied = 0;
 
-		s = clef__probe_memory(b->dev, true, (size_t)bytes, &seconds);
-		probe->copy = seconds > 0 ? (double)bytes / seconds : 0;
+		s = clef__probe_multiply_add(b->dev, &flops);
+		if (!s && m.bytes)
+			s = memory(&m, &copied);
+		probe->multiply_add = CLEF__MAX(probe->multiply_add, flops);
+		probe->copy = CLEF__MAX(probe->copy, copied);
 	}
 	if (!s)
 		s = clef__grow(&r->probe, &b->probe_capacity, r->probes + 1, sizeof(*r->probe), "a benchmark");
@@ -208,11 +214,12 @@ static void set_limit(clef_bench_row *row, double seconds, const char *bound)
 	row->bound = bound;
 }
 
-void clef__bench_judge(const clef_bench_limits_result *l, clef_bench_probe before, clef_bench_probe behind, double saves,
-		       clef_bench_row *row)
+void clef__bench_judge(const clef_bench_limits_result *l, clef_bench_probe before, clef_bench_probe behind,
+		       double saves, clef_bench_row *row)
 {
 	double whole = l->memories ? l->memory[l->memories - 1].copy.median : 0;
-	double pace = larger_part(before.copy, behind.copy, whole), bandwidth = clef__bench_bandwidth(l, row->bytes, false);
+	double pace = larger_part(before.copy, behind.copy, whole),
+	       bandwidth = clef__bench_bandwidth(l, row->bytes, false);
 	double fastest = CLEF__MAX(l->multiply_add.most, CLEF__MAX(before.multiply_add, behind.multiply_add));
 	double widest = clef__bench_bandwidth(l, row->bytes, true) * CLEF__MAX(pace, 1);
 	double least;

@@ -8,8 +8,8 @@
  */
 #include <clef/bench.h>
 #include <clef/models.h>
-#include <clef/optim.h>
 #include <clef/ops.h>
+#include <clef/optim.h>
 #include <math.h>
 
 #include "bench_internal.h"
@@ -242,9 +242,9 @@ static clef_status measure_inference(trainer *t, clef_bench_row *row)
 	row->memory = clef_device_get_stats(dev).memory_peak;
 	for (size_t i = 0; i < count && !s; i++)
 		if (!isfinite(t->output[i])) {
-			clef__bench_set_state(row, CLEF_BENCH_WRONG,
-					      clef__format("result %zu of %zu is %g", i + 1, count,
-							   (double)t->output[i]));
+			clef__bench_set_state(
+				row, CLEF_BENCH_WRONG,
+				clef__format("result %zu of %zu is %g", i + 1, count, (double)t->output[i]));
 			break;
 		}
 	if (t->changed)
@@ -327,8 +327,8 @@ static clef_status run(trainer *t)
 		return s;
 	used = snprintf(name, sizeof(name), "%s n%lld", t->net->model, (long long)t->net->batch);
 	for (int i = 0; i < in->ndim && used < (int)sizeof(name); i++)
-		used += snprintf(name + used, sizeof(name) - (size_t)used, " %c%lld",
-				 in->ndim == 3 ? "chw"[i] : 'x', (long long)in->dim[i]);
+		used += snprintf(name + used, sizeof(name) - (size_t)used, " %c%lld", in->ndim == 3 ? "chw"[i] : 'x',
+				 (long long)in->dim[i]);
 	snprintf(pass, sizeof(pass), "train %s", t->net->optim);
 	s = clef__bench_probe_now(t->b, &probe);
 	if (!s)

@@ -11,11 +11,16 @@
 clef__bench_trait clef__bench_trait_of(const clef__family *family)
 {
 	static const clef__bench_trait traits[] = {
-		{ "conv", true, false, CLEF__WINOGRAD_SAVES }, { "linear", true, false, 1 },
-		{ "matmul", true, false, 1 },                  { "bmm", true, false, 1 },
-		{ "slice", false, true, 1 },                   { "narrow", false, true, 1 },
-		{ "gather", false, true, 1 },                  { "embedding", false, true, 1 },
-		{ "index", false, true, 1 },                   { "crop", false, true, 1 },
+		{ "conv", true, false, CLEF__WINOGRAD_SAVES },
+		{ "linear", true, false, 1 },
+		{ "matmul", true, false, 1 },
+		{ "bmm", true, false, 1 },
+		{ "slice", false, true, 1 },
+		{ "narrow", false, true, 1 },
+		{ "gather", false, true, 1 },
+		{ "embedding", false, true, 1 },
+		{ "index", false, true, 1 },
+		{ "crop", false, true, 1 },
 	};
 
 	for (int i = 0; i < CLEF_COUNT(traits); i++)

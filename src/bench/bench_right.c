@@ -16,7 +16,7 @@
 #include "bench_op.h"
 #include "operand.h"
 
-enum { PIECES = 128, RUN = 4, MOST_PIECES = 4096, FEW = 64 };
+enum { PIECES = 128, RUN = 4, MOST_PIECES = 4096, FEW = 64, SHORT = 64 };
 
 #define FLOPS_TO_SPEND 1e8
 #define STEP           1e-8 /* of the size of an operand: few values pass a kink on so short a way */
@@ -39,15 +39,20 @@ static double mean_size(const float *v, int64_t n)
 
 /* ---- values ---- */
 
-static double value_limit(const clef__problem *p)
+/* The tolerances are for short sums. That of a long one errs by the roots of as many roundings. */
+static double value_limit(const clef__bench_op *op)
 {
-	return p->tolerance > 0 ? p->tolerance : CLEF__TOLERANCE;
+	double limit = op->p.tolerance > 0 ? op->p.tolerance : CLEF__TOLERANCE;
+	double flops = op->p.family->flops ? op->p.family->flops(&op->p) : 0;
+	double terms = flops / (2 * (double)CLEF__MAX(clef_tensor_numel(op->y), 1));
+
+	return limit * fmax(1, sqrt(terms / SHORT));
 }
 
 /* Compares elements from..to. */
 static char *compare(clef__bench_op *op, const float *got, const clef__ref *y, double scale, int64_t from, int64_t to)
 {
-	double limit = value_limit(&op->p);
+	double limit = value_limit(op);
 
 	for (int64_t i = from; i < to; i++) {
 		double want = y->v[i], error = fabs((double)got[i] - want) / fmax(fmax(fabs(want), scale), 1e-30);
@@ -232,7 +237,7 @@ static clef_status see_on_device(clef__bench_op *op, direction *v)
 	if (down) {
 		v->scale = mean_size(up, n);
 		for (int64_t i = 0; i < n; i++)
-			take_difference(op, v, (double)up[i], (double)down[i], i, value_limit(&op->p));
+			take_difference(op, v, (double)up[i], (double)down[i], i, value_limit(op));
 	}
 	free(up);
 	free(down);

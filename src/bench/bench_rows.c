@@ -130,10 +130,9 @@ clef_bench_row *clef__bench_add(clef_bench *b, bool network, const char *name, c
 		       "a benchmark"))
 		return NULL;
 	row = &(*list)[*count];
-	*row = (clef_bench_row){ .name = clef__strdup(name),
-				 .pass = clef__strdup(pass),
-				 .group = clef__strdup(group),
-				 .bound = "" };
+	*row = (clef_bench_row){
+		.name = clef__strdup(name), .pass = clef__strdup(pass), .group = clef__strdup(group), .bound = ""
+	};
 	if (!row->name || !row->pass || !row->group) {
 		clef__bench_row_free(row);
 		return NULL;

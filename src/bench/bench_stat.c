@@ -55,7 +55,8 @@ static bool enough(const effort *e, int count, double start)
 {
 	double spent = clef__seconds() - start;
 
-	return count == MOST_SAMPLES || (count >= e->samples && spent >= e->seconds) || (count >= 3 && spent >= e->most);
+	return count == MOST_SAMPLES || (count >= e->samples && spent >= e->seconds) ||
+	       (count >= 3 && spent >= e->most);
 }
 
 clef_status clef__bench_measure(clef_bench *b, clef__bench_measure_fn *fn, void *what, clef_bench_stat *stat)
