@@ -86,7 +86,9 @@
 	X(safetensors) \
 	X(model_file) \
 	X(checkpoint) \
-	X(onnx)
+	X(onnx) \
+	X(bench) \
+	X(bench_run)
 /* clang-format on */
 
 #define SUITE_DECLARE(name) Suite *name##_suite(void);

@@ -183,22 +183,31 @@ static bool run_pass(clef__bench_op *op, int index, clef_bench_probe *probe, cle
 	return true;
 }
 
+/* The device's memory first: what does not fit there need not be drawn. */
+static clef_status open_operand(clef__bench_op *op, int i)
+{
+	const clef__operand *in = &op->p.in[i];
+	int64_t n = clef_shape_numel(in->shape);
+	clef_status s;
+
+	op->x[i] = clef_tensor_new(op->b->dev, in->kind == CLEF__OPERAND_LABEL ? CLEF_INT32 : CLEF_FLOAT32, in->shape);
+	op->host[i] = op->x[i] ? clef__calloc((size_t)n + 1, sizeof(float), "an operand") : NULL;
+	if (!op->host[i])
+		return clef_error_status();
+	s = clef__problem_draw(&op->p, i, &op->ref[i], op->host[i]);
+	if (!s)
+		s = clef_write(op->x[i], op->host[i], (size_t)n * sizeof(float));
+	return !s && clef__bench_has_gradient(op, i) ? clef_requires_grad(op->x[i], true) : s;
+}
+
 static clef_status open_op(clef__bench_op *op)
 {
-	for (int i = 0; i < op->p.operands; i++) {
-		const clef__operand *in = &op->p.in[i];
-		clef_array array = { in->kind == CLEF__OPERAND_LABEL ? CLEF_INT32 : CLEF_FLOAT32, in->shape, NULL };
-		int64_t n = clef_shape_numel(in->shape);
+	clef_status s = CLEF_OK;
 
-		array.data = op->host[i] = n < 0 ? NULL : clef__calloc((size_t)n + 1, sizeof(float), "an operand");
-		if (!op->host[i] || clef__problem_draw(&op->p, i, &op->ref[i], op->host[i]))
-			return n < 0 ? clef__fail(CLEF_ERROR_SHAPE, "operand %d of shape %s is too large", i,
-						  CLEF__SHAPE_TEXT(in->shape))
-				     : clef_error_status();
-		op->x[i] = clef_tensor_from(op->b->dev, &array);
-		if (!op->x[i] || (clef__bench_has_gradient(op, i) && clef_requires_grad(op->x[i], true)))
-			return clef_error_status();
-	}
+	for (int i = 0; i < op->p.operands && !s; i++)
+		s = open_operand(op, i);
+	if (s)
+		return s;
 	op->tape = clef_tape_new(op->b->dev);
 	return op->tape ? CLEF_OK : clef_error_status();
 }

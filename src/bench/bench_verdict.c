@@ -144,7 +144,7 @@ static void judge(verdict *v, const clef_bench_row *like)
 	a = row_of(v->results[best], like->name, like->pass);
 	say(v, "Train %s on ", like->name);
 	say_device(v, v->results[best]);
-	say(v, ": %.4g images/s", a->images / a->seconds.median);
+	say(v, ": %.0f images/s", a->images / a->seconds.median);
 	if (second < 0) {
 		say(v, ", %.0f %% of its limits, the only device that did it.", 100 * clef_bench_share(a));
 	} else {

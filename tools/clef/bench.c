@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench_tool.h"
 #include "tool.h"
 
 static bool read_only(const char *text, void *field)

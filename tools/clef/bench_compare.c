@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench_tool.h"
 #include "tool.h"
 
 typedef struct columns {

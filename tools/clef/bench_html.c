@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench_tool.h"
 
 void bench_escape(FILE *out, const char *text)
 {

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench_tool.h"
 
 enum { WIDTH = 400, HEIGHT = 300, LEFT = 44, RIGHT = 384, TOP = 14, BOTTOM = 262 };
 

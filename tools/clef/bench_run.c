@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "bench_tool.h"
 #include "child.h"
 #include "tool.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench_tool.h"
 #include "tool.h"
 
 /* ---- figures ---- */

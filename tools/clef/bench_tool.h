@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of clef bench share. The work is the library's (clef/bench.h); this shows it. */
-#ifndef BENCH_H
-#define BENCH_H
+#ifndef BENCH_TOOL_H
+#define BENCH_TOOL_H
 
 #include <clef/clef.h>
 #include <stdio.h>
