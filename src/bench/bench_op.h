@@ -22,14 +22,13 @@ typedef struct clef__bench_op {
 
 /* What is known of an operation by its name. */
 typedef struct clef__bench_trait {
-	const char *begins; /* with which the family's name begins */
-	bool products;      /* the result is linear in each operand, or sums of such: f(x + d) - f(x - d) has no error
-			     * of third order, however large d is */
-	bool parts;         /* may read less of an operand than all of it */
-	double saves;       /* how much faster than by the definition it may be */
+	bool products; /* the result is linear in each operand, or sums of such: f(x + d) - f(x - d) has no error of
+			* third order, however large d is */
+	bool parts;    /* may read less of an operand than all of it */
+	double saves;  /* how much faster than by the definition it may be */
 } clef__bench_trait;
 
-clef__bench_trait clef__bench_trait_of(const clef__family *family);
+clef__bench_trait clef__bench_trait_of(const clef__problem *p);
 
 /* Whether operand i has a gradient. */
 bool clef__bench_has_gradient(const clef__bench_op *op, int i);

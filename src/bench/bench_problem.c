@@ -8,25 +8,34 @@
 
 #include "bench_op.h"
 
-clef__bench_trait clef__bench_trait_of(const clef__family *family)
+clef__bench_trait clef__bench_trait_of(const clef__problem *p)
 {
-	static const clef__bench_trait traits[] = {
-		{ "conv", true, false, CLEF__WINOGRAD_SAVES },
-		{ "linear", true, false, 1 },
-		{ "matmul", true, false, 1 },
-		{ "bmm", true, false, 1 },
-		{ "slice", false, true, 1 },
-		{ "narrow", false, true, 1 },
-		{ "gather", false, true, 1 },
-		{ "embedding", false, true, 1 },
-		{ "index", false, true, 1 },
-		{ "crop", false, true, 1 },
+	static const struct {
+		const char *name;
+		clef__bench_trait trait;
+	} known[] = {
+		{ "conv1d", { true, false, CLEF__WINOGRAD_SAVES } },
+		{ "conv2d", { true, false, CLEF__WINOGRAD_SAVES } },
+		{ "conv_transpose1d", { true, false, CLEF__WINOGRAD_SAVES } },
+		{ "conv_transpose2d", { true, false, CLEF__WINOGRAD_SAVES } },
+		{ "linear", { true, false, 1 } },
+		{ "matmul", { true, false, 1 } },
+		{ "matmul_trans", { true, false, 1 } },
+		{ "slice", { false, true, 1 } },
+		{ "split", { false, true, 1 } },
+		{ "gather", { false, true, 1 } },
+		{ "index_select", { false, true, 1 } },
+		{ "embedding", { false, true, 1 } },
+		{ "pad", { false, true, 1 } },
 	};
+	clef__bench_trait trait = { false, false, 1 };
 
-	for (int i = 0; i < CLEF_COUNT(traits); i++)
-		if (!strncmp(family->name, traits[i].begins, strlen(traits[i].begins)))
-			return traits[i];
-	return (clef__bench_trait){ "", false, false, 1 };
+	for (int i = 0; i < CLEF_COUNT(known); i++)
+		if (!strcmp(p->family->name, known[i].name))
+			trait = known[i].trait;
+	/* An activation behind the products. */
+	trait.products = trait.products && !strstr(p->text, " act=");
+	return trait;
 }
 
 bool clef__bench_has_gradient(const clef__bench_op *op, int i)
@@ -110,7 +119,7 @@ static clef_status prepare_backward(clef__bench_op *op)
 
 static void count_work(const clef__bench_op *op, bool gradients, clef_bench_row *row)
 {
-	clef__bench_trait trait = clef__bench_trait_of(op->p.family);
+	clef__bench_trait trait = clef__bench_trait_of(&op->p);
 	double flops = op->p.family->flops ? op->p.family->flops(&op->p) : 0, y = (double)clef_tensor_numel(op->y);
 	double numbers = y;
 	int products = 0;
@@ -179,33 +188,39 @@ static bool run_pass(clef__bench_op *op, int index, clef_bench_probe *probe, cle
 	/* A view is no work. */
 	if (row->launches > 0)
 		count_work(op, index > 0, row);
-	clef__bench_judge(&op->b->result.limits, before, *probe, clef__bench_trait_of(op->p.family).saves, row);
+	clef__bench_judge(&op->b->result.limits, before, *probe, clef__bench_trait_of(&op->p).saves, row);
 	return true;
 }
 
-/* The device's memory first: what does not fit there need not be drawn. */
-static clef_status open_operand(clef__bench_op *op, int i)
+static clef_status fill_operand(clef__bench_op *op, int i)
 {
-	const clef__operand *in = &op->p.in[i];
-	int64_t n = clef_shape_numel(in->shape);
+	int64_t n = clef_shape_numel(op->p.in[i].shape);
 	clef_status s;
 
-	op->x[i] = clef_tensor_new(op->b->dev, in->kind == CLEF__OPERAND_LABEL ? CLEF_INT32 : CLEF_FLOAT32, in->shape);
-	op->host[i] = op->x[i] ? clef__calloc((size_t)n + 1, sizeof(float), "an operand") : NULL;
+	op->host[i] = clef__calloc((size_t)n + 1, sizeof(float), "an operand");
 	if (!op->host[i])
-		return clef_error_status();
+		return CLEF_ERROR_MEMORY;
 	s = clef__problem_draw(&op->p, i, &op->ref[i], op->host[i]);
 	if (!s)
 		s = clef_write(op->x[i], op->host[i], (size_t)n * sizeof(float));
 	return !s && clef__bench_has_gradient(op, i) ? clef_requires_grad(op->x[i], true) : s;
 }
 
+/* The device's memory first: where it does not do, nothing need be drawn. */
 static clef_status open_op(clef__bench_op *op)
 {
 	clef_status s = CLEF_OK;
 
+	for (int i = 0; i < op->p.operands; i++) {
+		const clef__operand *in = &op->p.in[i];
+		clef_dtype dtype = in->kind == CLEF__OPERAND_LABEL ? CLEF_INT32 : CLEF_FLOAT32;
+
+		op->x[i] = clef_tensor_new(op->b->dev, dtype, in->shape);
+		if (!op->x[i])
+			return clef_error_status();
+	}
 	for (int i = 0; i < op->p.operands && !s; i++)
-		s = open_operand(op, i);
+		s = fill_operand(op, i);
 	if (s)
 		return s;
 	op->tape = clef_tape_new(op->b->dev);

@@ -277,7 +277,7 @@ static clef_status see_in_reference(clef__bench_op *op, direction *v)
 
 static char *check_direction(clef__bench_op *op, bool all, clef_status *status)
 {
-	bool products = clef__bench_trait_of(op->p.family).products;
+	bool products = clef__bench_trait_of(&op->p).products;
 	direction v = { .foretold = 0 };
 	char *wrong = NULL;
 	double allowed, error;

@@ -71,6 +71,8 @@ static const option_row rows[] = {
 	  "of the table" },
 	{ "csv", "FILE", option_text, FIELD(csv), "a file", "write the rows as CSV; \"-\" as above" },
 	{ "html", "FILE", option_text, FIELD(html), "a file", "write a page with pictures; it needs no network" },
+	{ "read", "FILE", option_text, FIELD(read), "a file",
+	  "show the results of a JSON file, and measure nothing:\nwith --html, a page of what was measured elsewhere" },
 	{ "compare", NULL, option_flag, FIELD(compare), NULL,
 	  "compare the JSON files FILE ... with the first of them,\nand measure nothing" },
 	{ "fail-below", "R", option_positive, FIELD(fail_below), "a number above 0",
@@ -79,6 +81,7 @@ static const option_row rows[] = {
 
 static const option_table table = {
 	.usage = "clef bench [option ...] [FAMILY|PROBLEM|@FILE ...]\n"
+		 "       clef bench --read FILE [--html FILE]\n"
 		 "       clef bench --compare [--fail-below R] FILE FILE ...",
 	.about = "Measures what a device can do, and how near operations and networks come to it. Each result is\n"
 		 "checked in the same run; what is wrong, or faster than the device can be, is told as such, and\n"
@@ -113,15 +116,18 @@ static int misused(const char *message)
 static int check_options(const bench_options *o)
 {
 	clef_optim_opts rule;
+	bool measures = o->all_devices || o->only || o->model || o->quick || o->full || o->device;
 
-	if (o->compare && (o->all_devices || o->only || o->model || o->quick || o->full || o->device))
-		return misused("--compare measures nothing: it takes --fail-below and files alone");
-	if (o->compare && (o->json || o->csv || o->html))
-		return misused("--compare writes a table only");
+	if (o->compare && (measures || o->read || o->json || o->csv || o->html))
+		return misused("--compare measures nothing, and takes --fail-below and files alone");
+	if (o->read && (measures || o->words.count))
+		return misused("--read measures nothing, and takes --json, --csv and --html alone");
 	if (o->fail_below > 0 && !o->compare)
 		return misused("--fail-below needs --compare");
 	if (o->compare && o->words.count < 2)
 		return misused("--compare needs two files or more");
+	if (o->time_limit && !o->all_devices)
+		return misused("--time-limit needs --all-devices");
 	if (o->quick && o->full)
 		return misused("--quick and --full exclude each other");
 	if (o->all_devices && o->device)
@@ -148,7 +154,12 @@ static int measure(const bench_options *o)
 	clef_bench *b = NULL;
 	int count = 0, status = check_plan_words(&problems, &o->words, o->full);
 
-	if (status < 0 && o->all_devices)
+	if (status < 0 && o->read) {
+		all = clef_bench_read(o->read, &count);
+		if (!all)
+			complain("%s", reason());
+		status = all ? -1 : EXIT_FAILED;
+	} else if (status < 0 && o->all_devices)
 		status = bench_run_all(o, &problems, &all, &count);
 	else if (status < 0)
 		status = bench_run(o, &problems, o->device, &b);

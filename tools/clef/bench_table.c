@@ -179,6 +179,11 @@ static void print_drift(const clef_bench_result *r, FILE *out)
 						  : "");
 }
 
+static const char *known(const char *text)
+{
+	return text ? text : "?";
+}
+
 void bench_table(const clef_bench_result *r, FILE *out)
 {
 	const clef_device_info *d = &r->device;
@@ -189,7 +194,7 @@ void bench_table(const clef_bench_result *r, FILE *out)
 		fprintf(out, "  nothing was measured: %s\n", r->error);
 		return;
 	}
-	fprintf(out, "%s; clef %s, %s, %s\n", r->system, r->clef, r->effort, r->date);
+	fprintf(out, "%s; clef %s, %s, %s\n", known(r->system), known(r->clef), known(r->effort), known(r->date));
 	if (r->limits.multiply_add.count)
 		print_limits(&r->limits, out);
 	if (r->ops)
@@ -295,7 +300,7 @@ int bench_show(const bench_options *o, const clef_bench_result *const *results, 
 		       not_right(results[i]->network, results[i]->networks);
 		measured += !results[i]->error;
 	}
-	if (table && o->all_devices) {
+	if (table && (count > 1 || o->all_devices)) {
 		char *verdict = clef_bench_verdict(results, count);
 
 		printf("\n%s", verdict ? verdict : "");

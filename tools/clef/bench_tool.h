@@ -12,7 +12,7 @@
 enum { BENCH_LIMITS = 1, BENCH_OPS = 2, BENCH_NETWORKS = 4 };
 
 typedef struct bench_options {
-	const char *device, *json, *csv, *html, *model, *optim;
+	const char *device, *json, *csv, *html, *read, *model, *optim;
 	clef_shape input;
 	int64_t batch, classes, time_limit;
 	int only; /* bits of the above; 0: all */
