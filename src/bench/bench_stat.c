@@ -15,7 +15,7 @@ typedef struct effort {
 } effort;
 
 static const effort efforts[] = {
-	[CLEF_BENCH_DEFAULT] = { 9, 4e-3, 0.2, 2.0 },
+	[CLEF_BENCH_DEFAULT] = { 9, 4e-3, 0.15, 1.0 },
 	[CLEF_BENCH_QUICK] = { 5, 1e-3, 0.02, 0.5 },
 	[CLEF_BENCH_FULL] = { 25, 1e-2, 1.0, 20.0 },
 };
