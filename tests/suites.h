@@ -88,6 +88,7 @@
 	X(checkpoint) \
 	X(onnx) \
 	X(bench) \
+	X(bench_files) \
 	X(bench_run)
 /* clang-format on */
 
