@@ -111,10 +111,10 @@ function check(i, path, to, lower, upper) {
 }
 
 BEGIN {
-	n = split("base runtime tensor tape ops init nn models save check tune", names, " ")
+	n = split("base runtime tensor tape ops init nn models save check bench tune", names, " ")
 	for (i = 1; i <= n; i++)
 		rank[names[i]] = i
-	n = split("base.h=base device.h=runtime tensor.h=tensor ops.h=ops init.h=init nn.h=nn layers.h=nn optim.h=nn schedule.h=nn models.h=models data.h=data checkpoint.h=save check.h=check tune.h=tune",
+	n = split("base.h=base device.h=runtime tensor.h=tensor ops.h=ops init.h=init nn.h=nn layers.h=nn optim.h=nn schedule.h=nn models.h=models data.h=data checkpoint.h=save check.h=check bench.h=bench tune.h=tune",
 		pairs, " ")
 	for (i = 1; i <= n; i++) {
 		split(pairs[i], pair, "=")

@@ -89,6 +89,9 @@
 	X(model_file) \
 	X(checkpoint) \
 	X(onnx) \
+	X(bench) \
+	X(bench_files) \
+	X(bench_run) \
 	X(tune)
 /* clang-format on */
 

@@ -16,6 +16,7 @@
  *   data.h     data sets and the loader (torch.utils.data)
  *   checkpoint.h   files of weights, and of all that a training run depends on
  *   check.h    is every operation right on this device?
+ *   bench.h    how fast it is, and what the device could do
  *   tune.h     the fastest implementations on this device, by measuring
  *
  * A training program needs this much (see examples/ for complete ones):
@@ -43,6 +44,7 @@
 #define CLEF_CLEF_H
 
 #include <clef/base.h>
+#include <clef/bench.h>
 #include <clef/check.h>
 #include <clef/checkpoint.h>
 #include <clef/data.h>

@@ -131,6 +131,8 @@ typedef struct clef_device_stats {
 	uint64_t programs_built;  /* programs compiled from source */
 	uint64_t programs_cached; /* programs loaded from the cache */
 	double build_seconds;     /* time spent in both */
+	double flops, bytes;      /* arithmetic and memory traffic of the launches, as far as kernels count theirs; fast
+				   * convolutions count what the definition takes */
 } clef_device_stats;
 
 /* Zeros for NULL. */
@@ -139,6 +141,9 @@ CLEF_API clef_device_stats clef_device_get_stats(const clef_device *dev);
 /* Writes the folder of the compiled kernels into text, cut to `size` bytes with the terminating zero; returns text. ""
  * where none is kept. The folder need not be there yet. */
 CLEF_API char *clef_cache_folder(char *text, size_t size);
+
+/* Lets memory_peak begin anew, at what is in use and pooled now. NULL is accepted. */
+CLEF_API void clef_device_reset_peak(clef_device *dev);
 
 /* Gives the buffers kept for reuse back to the driver. NULL is accepted. */
 CLEF_API void clef_device_trim(clef_device *dev);

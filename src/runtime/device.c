@@ -306,6 +306,12 @@ clef_device_stats clef_device_get_stats(const clef_device *dev)
 	return dev ? dev->stats : (clef_device_stats){ 0 };
 }
 
+void clef_device_reset_peak(clef_device *dev)
+{
+	if (dev)
+		dev->stats.memory_peak = dev->stats.memory_in_use + dev->stats.memory_pooled;
+}
+
 clef_status clef_finish(clef_device *dev)
 {
 	cl_int code;

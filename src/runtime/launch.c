@@ -136,5 +136,7 @@ clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts)
 				  "kernel %s of %s.cl on %s: %s (%d)", k->name, opts->program, dev->info.name,
 				  clef__cl_error(code), (int)code);
 	dev->stats.launches++;
+	dev->stats.flops += opts->flops;
+	dev->stats.bytes += opts->bytes;
 	return CLEF_OK;
 }

@@ -146,4 +146,23 @@ typedef struct clef__gemm_opts {
 
 clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts);
 
+/* ---- what the device can do: one measurement each, a few milliseconds long where that can be ---- */
+
+/* Seconds of one pass over a working set of so many bytes, 32 KiB or more: copying one half of it to the other, or
+ * reading all of it. Small ones are repeated without waiting in between. */
+clef_status clef__probe_memory(clef_device *dev, bool copying, size_t bytes, double *seconds);
+
+/* Single-precision operations in a second, of which a multiply-add is two. */
+clef_status clef__probe_multiply_add(clef_device *dev, double *flops_per_second);
+
+/* Seconds for each of `count` launches of a kernel that does next to nothing, and a wait at the end. */
+clef_status clef__probe_launch(clef_device *dev, int count, double *seconds);
+
+/* Seconds of one transfer, waited for. */
+clef_status clef__probe_transfer(clef_device *dev, bool to_host, size_t bytes, double *seconds);
+
+/* Seconds from source to the end of the first launch of a small program: of one that no cache has seen, or out of the
+ * cache; 0 where there is no cache. */
+clef_status clef__probe_compile(clef_device *dev, bool cached, double *seconds);
+
 #endif

@@ -28,6 +28,7 @@ static const command commands[] = {
 	{ "tune", tune_main, "find the fastest implementations for a network on this device" },
 	{ "predict", predict_main, "say what a saved model takes an image for" },
 	{ "export", export_main, "write a saved model as ONNX, or its weights alone" },
+	{ "bench", bench_main, "measure devices, operations and networks, and compare results" },
 };
 
 static const char *current; /* the command that runs, for messages */

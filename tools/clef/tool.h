@@ -22,6 +22,7 @@ int eval_main(int argc, char **argv);
 int predict_main(int argc, char **argv);
 int tune_main(int argc, char **argv);
 int export_main(int argc, char **argv);
+int bench_main(int argc, char **argv);
 
 /* Writes "clef COMMAND: message" and a newline to standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
