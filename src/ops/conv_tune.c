@@ -385,20 +385,13 @@ static clef_status measure(clef_device *dev, const clef__conv *g, clef__conv_way
 
 /* ---- use ---- */
 
-/* Without memory for it the rules hold, this once. */
 static const clef__tuned *measure_in_passing(clef_device *dev, const clef__conv *g, clef__conv_way way, double seconds)
 {
 	clef__tuned t;
 	bool done;
+	clef_status status = measure(dev, g, way, &(clef__measure_opts){ .seconds = seconds }, &t, &done);
 
-	if (measure(dev, g, way, &(clef__measure_opts){ .seconds = seconds }, &t, &done)) {
-		clef__log(CLEF_LOG_DEBUG, "tuning: not measured: %s", clef_error());
-		clef_error_clear();
-		return NULL;
-	}
-	t.first_use = true;
-	clef__log(CLEF_LOG_INFO, "tuning: %s by %s, %.3f ms", t.problem, t.choice.name, t.ms);
-	return clef__tuning_keep(dev, &t, true) ? NULL : clef__tuning_find(dev, t.problem);
+	return clef__trial_keep(dev, status, &t);
 }
 
 clef_status clef__conv_tuned(const clef__node *n, clef__conv_opts *o, clef__conv_way way)

@@ -269,21 +269,14 @@ static clef_status measure(clef_device *dev, const clef__gemm_engine *shipped, c
 	return status;
 }
 
-/* Without memory for it the rules hold, this once. */
 static const clef__tuned *measure_in_passing(clef_device *dev, const clef__gemm_engine *shipped,
 					     const clef__gemm_opts *g, double seconds)
 {
 	clef__tuned t;
 	bool done;
+	clef_status status = measure(dev, shipped, g, &(clef__measure_opts){ .seconds = seconds }, &t, &done);
 
-	if (measure(dev, shipped, g, &(clef__measure_opts){ .seconds = seconds }, &t, &done)) {
-		clef__log(CLEF_LOG_DEBUG, "tuning: not measured: %s", clef_error());
-		clef_error_clear();
-		return NULL;
-	}
-	t.first_use = true;
-	clef__log(CLEF_LOG_INFO, "tuning: %s by %s, %.3f ms", t.problem, t.choice.name, t.ms);
-	return clef__tuning_keep(dev, &t, true) ? NULL : clef__tuning_find(dev, t.problem);
+	return clef__trial_keep(dev, status, &t);
 }
 
 const clef__gemm_engine *clef__gemm_tuned(clef_device *dev, const clef__gemm_engine *shipped, clef__gemm_opts *g)

@@ -130,6 +130,10 @@ typedef struct clef__measure_opts {
  */
 clef_status clef__trial_run(clef__trial *trial, clef__tuned *t, bool *done);
 
+/* Keeps what a measurement at the first use found, and returns it as kept. NULL where `measured` says that it failed,
+ * which is forgotten: without memory for it the rules hold, this once. */
+const clef__tuned *clef__trial_keep(clef_device *dev, clef_status measured, clef__tuned *t);
+
 /* gemm_tune.c: measures a product, "gemm m64 n10 k256 tb", as above. */
 clef_status clef__gemm_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
 			       bool *done);

@@ -194,3 +194,15 @@ clef_status clef__trial_run(clef__trial *trial, clef__tuned *t, bool *done)
 		*done = false;
 	return CLEF_OK;
 }
+
+const clef__tuned *clef__trial_keep(clef_device *dev, clef_status measured, clef__tuned *t)
+{
+	if (measured) {
+		clef__log(CLEF_LOG_DEBUG, "tuning: not measured: %s", clef_error());
+		clef_error_clear();
+		return NULL;
+	}
+	t->first_use = true;
+	clef__log(CLEF_LOG_INFO, "tuning: %s by %s, %.3f ms", t->problem, t->choice.name, t->ms);
+	return clef__tuning_keep(dev, t, true) ? NULL : clef__tuning_find(dev, t->problem);
+}
