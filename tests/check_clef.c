@@ -66,6 +66,24 @@ void *ck_clef_new(void *got, const char *expr, const char *file, int line)
 	return got;
 }
 
+int test_warnings;
+char test_warning[2048];
+
+static void note_warning(void *user, clef_log_level level, const char *message)
+{
+	(void)user;
+	if (level != CLEF_LOG_WARN)
+		return;
+	test_warnings++;
+	snprintf(test_warning, sizeof(test_warning), "%s", message);
+	ck_assert_ptr_null(strchr(message, '\n'));
+}
+
+void test_note_warnings(void)
+{
+	clef_log_set(note_warning, NULL, CLEF_LOG_WARN);
+}
+
 void device_setup(void)
 {
 	test_device = ck_new(clef_device_open(NULL));

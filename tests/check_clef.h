@@ -55,6 +55,11 @@ clef_tensor *test_tensor(clef_shape shape, const float *values);
 void device_setup(void);
 void device_teardown(void);
 
+/* Counts the library's warnings from now on, each of which must be a line, and keeps the last one. */
+void test_note_warnings(void);
+extern int test_warnings;
+extern char test_warning[2048];
+
 /* A temporary folder of this test, new and empty at the first call; removed, with all in it, when all tests are done,
  * even if this one crashes. */
 const char *test_dir(void);

@@ -14,24 +14,11 @@
 #include "gemm_case.h"
 #include "opencl.h"
 
-static int warnings;
-static char warning[1024];
-
-static void note_warnings(void *user, clef_log_level level, const char *message)
-{
-	(void)user;
-	if (level != CLEF_LOG_WARN)
-		return;
-	warnings++;
-	snprintf(warning, sizeof(warning), "%s", message);
-	ck_assert_ptr_null(strchr(message, '\n'));
-}
-
 static void setup(void)
 {
 	test_setenv("CLEF_CACHE", test_path("cache"));
 	test_setenv("CLEF_GEMM", "plain");
-	clef_log_set(note_warnings, NULL, CLEF_LOG_WARN);
+	test_note_warnings();
 }
 
 /* What was done by the time the device was open. */
@@ -67,7 +54,7 @@ START_TEST(verdict_is_remembered)
 	ck_assert_uint_eq(clef_device_get_stats(dev).programs_cached, 1);
 	ck_assert_uint_eq(clef_device_get_stats(dev).launches, 1);
 	clef_device_close(dev);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 
@@ -80,7 +67,7 @@ START_TEST(without_a_cache_every_open_checks)
 		ck_assert_uint_ge(stats.launches, 4);
 		ck_assert_uint_eq(stats.programs_built, 1);
 	}
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 
@@ -143,7 +130,7 @@ START_TEST(damaged_verdict_is_none)
 		ck_assert_uint_eq(stats.programs_cached, 1);
 		ck_assert_uint_eq(open_and_close().launches, 0);
 	}
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 
@@ -220,31 +207,32 @@ START_TEST(broken_engine_is_set_aside_at_open)
 
 	make_kernel_folder();
 	ck_assert_uint_ge(open_and_close().launches, 4);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 	for (int i = 0; i < (test_small() ? 1 : CLEF_COUNT(breakages)); i++) {
 		uint64_t launches;
 
 		write_kernels("gemm_plain.cl", breakages[i].from, breakages[i].to);
 		for (int again = 0; again < 2; again++) {
-			warnings = 0;
+			test_warnings = 0;
 			clef_error_clear();
 			dev = ck_new(clef_device_open(NULL));
 			ck_assert_int_eq(clef_error_status(), CLEF_OK);
-			ck_assert_msg(warnings == 1 && strstr(warning, "matrix products: plain is set aside on ") &&
-					      strstr(warning, breakages[i].why),
-				      "breakage %d: %d warnings, \"%s\"", i, warnings, warning);
+			ck_assert_msg(test_warnings == 1 &&
+					      strstr(test_warning, "matrix products: plain is set aside on ") &&
+					      strstr(test_warning, breakages[i].why),
+				      "breakage %d: %d warnings, \"%s\"", i, test_warnings, test_warning);
 			launches = clef_device_get_stats(dev).launches;
 			ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1, .alpha = 1 }),
 				 CLEF_ERROR_UNSUPPORTED, "CLEF_GEMM asks for plain");
 			ck_assert_uint_eq(clef_device_get_stats(dev).launches, launches);
-			ck_assert_int_eq(warnings, 1);
+			ck_assert_int_eq(test_warnings, 1);
 			clef_device_close(dev);
 		}
 	}
-	warnings = 0;
+	test_warnings = 0;
 	write_kernels("gemm_plain.cl", NULL, NULL);
 	ck_assert_uint_eq(open_and_close().launches, 0);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 
@@ -267,12 +255,12 @@ START_TEST(next_engine_takes_over)
 	make_kernel_folder();
 	for (int i = 0; i < CLEF_COUNT(programs); i++) {
 		write_kernels(programs[i][0], programs[i][1], programs[i][2]);
-		warnings = 0;
+		test_warnings = 0;
 		dev = ck_new(clef_device_open(NULL));
-		ck_assert_int_eq(warnings, 1);
-		ck_assert_ptr_nonnull(strstr(warning, "cpu is set aside"));
+		ck_assert_int_eq(test_warnings, 1);
+		ck_assert_ptr_nonnull(strstr(test_warning, "cpu is set aside"));
 		gemm_check_product(dev, &some_product);
-		ck_assert_int_eq(warnings, 1);
+		ck_assert_int_eq(test_warnings, 1);
 		clef_device_close(dev);
 		write_kernels(programs[i][0], NULL, NULL);
 	}
@@ -302,7 +290,7 @@ START_TEST(without_memory_the_device_opens)
 	gemm_check_product(dev, &some_product);
 	ck_assert_uint_ne(dev->gemm_checked, 0);
 	ck_assert_uint_eq(dev->gemm_bad, 0);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 	clef__buffer_release(b);
 	clef_device_close(dev);
 }
@@ -318,7 +306,7 @@ START_TEST(without_its_file_the_device_opens)
 	dev = ck_new(clef_device_open(NULL));
 	ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1 }), CLEF_ERROR_IO, "CLEF_KERNELS");
 	clef_device_close(dev);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 

@@ -13,19 +13,6 @@
 #include "check_clef.h"
 #include "tuning.h"
 
-static int warnings;
-static char warning[2048];
-
-static void note_warnings(void *user, clef_log_level level, const char *message)
-{
-	(void)user;
-	if (level != CLEF_LOG_WARN)
-		return;
-	warnings++;
-	snprintf(warning, sizeof(warning), "%s", message);
-	ck_assert_ptr_null(strchr(message, '\n'));
-}
-
 static void setup(void)
 {
 	char path[1100];
@@ -33,7 +20,7 @@ static void setup(void)
 	snprintf(path, sizeof(path), "%s/tuning.json", test_dir());
 	test_setenv("CLEF_TUNING", path);
 	test_setenv("CLEF_GEMM", "plain");
-	clef_log_set(note_warnings, NULL, CLEF_LOG_WARN);
+	test_note_warnings();
 }
 
 static clef_device *open_device(void)
@@ -132,7 +119,7 @@ START_TEST(choices_come_back)
 	ck_assert_str_eq(clef__tuning_find(dev, "b 1")->choice.name, "new");
 	clef_device_close(dev);
 	ck_assert_int_eq(files_in(test_path("x/y")), 1);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 
@@ -161,7 +148,7 @@ START_TEST(default_paths)
 	ck_assert_int_eq(clef_tune_count(dev), 1);
 	clef_device_close(dev);
 	ck_assert_int_eq(access(test_path("home/.local"), R_OK), -1);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 
@@ -183,14 +170,14 @@ START_TEST(foreign_files)
 	write_file(path, foreign[_i]);
 	dev = open_device();
 	ck_assert_int_eq(clef_tune_count(dev), 0);
-	ck_assert_int_eq(warnings, 1);
-	ck_assert_msg(strstr(warning, path) != NULL, "%s", warning);
+	ck_assert_int_eq(test_warnings, 1);
+	ck_assert_msg(strstr(test_warning, path) != NULL, "%s", test_warning);
 	keep(dev, "a", "x", 1);
 	ck_assert_str_eq(clef__tuning_find(dev, "a")->choice.name, "x");
 	ck_ok(clef_tune_forget(dev, NULL, NULL));
 	clef_device_close(dev);
 	ck_assert_str_eq(read_file(path), foreign[_i]);
-	ck_assert_int_eq(warnings, 1);
+	ck_assert_int_eq(test_warnings, 1);
 	ck_assert_int_eq(files_in(test_dir()), 1);
 }
 END_TEST
@@ -206,8 +193,8 @@ START_TEST(unusable_paths)
 	keep(dev, "b", "x", 1);
 	ck_assert_int_eq(clef_tune_count(dev), 2);
 	clef_device_close(dev);
-	ck_assert_int_eq(warnings, 1);
-	ck_assert_msg(strstr(warning, paths[_i]) != NULL, "%s", warning);
+	ck_assert_int_eq(test_warnings, 1);
+	ck_assert_msg(strstr(test_warning, paths[_i]) != NULL, "%s", test_warning);
 }
 END_TEST
 
@@ -227,13 +214,13 @@ START_TEST(cut_files)
 	memcpy(copy, text, size + 1);
 	step = test_small() ? size / 3 : 13;
 	for (size_t cut = 1; cut + 2 < size; cut += step) {
-		warnings = 0;
+		test_warnings = 0;
 		copy[cut] = '\0';
 		write_file(path, copy);
 		copy[cut] = text[cut];
 		dev = open_device();
 		ck_assert_int_eq(clef_tune_count(dev), 0);
-		ck_assert_int_eq(warnings, 1);
+		ck_assert_int_eq(test_warnings, 1);
 		clef_device_close(dev);
 	}
 }
@@ -283,8 +270,8 @@ START_TEST(entries_without_sense)
 	json_decref(file);
 	dev = open_device();
 	ck_assert_int_eq(clef_tune_count(dev), 1);
-	ck_assert_int_eq(warnings, 1);
-	ck_assert_msg(strstr(warning, "bad 0") && strstr(warning, path), "%s", warning);
+	ck_assert_int_eq(test_warnings, 1);
+	ck_assert_msg(strstr(test_warning, "bad 0") && strstr(test_warning, path), "%s", test_warning);
 	/* They stay in the file: a later clef may know what they mean. */
 	keep(dev, "better", "x", 1);
 	clef_device_close(dev);
@@ -325,7 +312,7 @@ START_TEST(others_are_untouched)
 	ck_assert_uint_eq(json_array_size(json_object_get(file, "devices")), 2);
 	json_decref(before);
 	json_decref(file);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 
@@ -379,7 +366,7 @@ START_TEST(writers_at_once)
 					_exit(1);
 			}
 			clef_device_close(dev);
-			_exit(!dev || warnings ? 2 : 0);
+			_exit(!dev || test_warnings ? 2 : 0);
 		}
 	}
 	for (int i = 0; i < PROCESSES; i++) {

@@ -14,18 +14,6 @@
 #include "gemm.h"
 #include "gemm_case.h"
 
-static int warnings;
-static char warning[2048];
-
-static void note_warnings(void *user, clef_log_level level, const char *message)
-{
-	(void)user;
-	if (level != CLEF_LOG_WARN)
-		return;
-	warnings++;
-	snprintf(warning, sizeof(warning), "%s", message);
-}
-
 static void setup(void)
 {
 	char path[1100];
@@ -33,7 +21,7 @@ static void setup(void)
 	snprintf(path, sizeof(path), "%s/tuning.json", test_dir());
 	test_setenv("CLEF_TUNING", path);
 	test_setenv("CLEF_TUNE_MS", "0");
-	clef_log_set(note_warnings, NULL, CLEF_LOG_WARN);
+	test_note_warnings();
 }
 
 /* Products are a choice unless the environment names an engine. */
@@ -133,7 +121,7 @@ START_TEST(environment_file_rules)
 	run(dev, &c, true);
 	ck_assert_str_eq(c.impl[CLEF__CONV_FORWARD], "im2col");
 	test_setenv("CLEF_CONV", NULL);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 	clef_device_close(dev);
 }
 END_TEST
@@ -161,9 +149,9 @@ START_TEST(choices_that_cannot_be_used)
 	for (int i = 0; i < 2; i++) {
 		run(dev, &c, true);
 		ck_assert(memcmp(c.y, shipped.y, sizeof(c.y)) == 0 && memcmp(c.dw, shipped.dw, sizeof(c.dw)) == 0);
-		ck_assert_int_eq(warnings, 1);
+		ck_assert_int_eq(test_warnings, 1);
 	}
-	ck_assert_msg(strstr(warning, bad[_i].name) && strstr(warning, bad[_i].problem), "%s", warning);
+	ck_assert_msg(strstr(test_warning, bad[_i].name) && strstr(test_warning, bad[_i].problem), "%s", test_warning);
 	clef_device_close(dev);
 }
 END_TEST
@@ -186,13 +174,13 @@ START_TEST(products_are_chosen)
 	g.m = 6;
 	ck_assert_ptr_eq(clef__gemm_tuned(dev, first, &g), first);
 	g.m = 5;
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 	keep(dev, problem, "plain", "kc", 16);
 	ck_assert_ptr_eq(clef__gemm_tuned(dev, first, &g), first);
-	ck_assert_int_eq(warnings, 1);
+	ck_assert_int_eq(test_warnings, 1);
 	keep(dev, problem, "no_such", NULL, 0);
 	ck_assert_ptr_eq(clef__gemm_tuned(dev, first, &g), first);
-	ck_assert_int_eq(warnings, 2);
+	ck_assert_int_eq(test_warnings, 2);
 	keep(dev, problem, "plain", NULL, 0);
 	clef_device_close(dev);
 	/* The environment goes before it, and without a warning. */
@@ -202,7 +190,7 @@ START_TEST(products_are_chosen)
 		ck_assert_str_eq(clef__gemm_tuned(dev, clef__gemm_choose(dev), &g)->name, "cpu");
 		keep(dev, problem, "cpu", "kc", 17);
 		clef__gemm_tuned(dev, clef__gemm_choose(dev), &g);
-		ck_assert_int_eq(warnings, 3);
+		ck_assert_int_eq(test_warnings, 3);
 		clef_device_close(dev);
 	}
 }
@@ -233,9 +221,10 @@ START_TEST(parameters_of_clblast)
 		p.tb = way & 2;
 		gemm_check_product(dev, &p);
 	}
-	ck_assert_int_eq(warnings, _i ? 0 : 1);
+	ck_assert_int_eq(test_warnings, _i ? 0 : 1);
 	if (!_i)
-		ck_assert_msg(strstr(warning, t.problem) && strstr(warning, "cannot be used"), "%s", warning);
+		ck_assert_msg(strstr(test_warning, t.problem) && strstr(test_warning, "cannot be used"), "%s",
+			      test_warning);
 	clef_device_close(dev);
 }
 END_TEST
@@ -269,7 +258,7 @@ START_TEST(first_use_is_kept)
 		ck_assert_int_eq(clef_tune_count(dev), count);
 	}
 	clef_device_close(dev);
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
 
@@ -411,7 +400,7 @@ START_TEST(the_fastest_that_is_right)
 	ck_assert_str_eq(t.choice.name, "c");
 	ck_assert_str_eq(t.shipped, "a");
 	ck_assert_str_eq(t.wrong, "b e");
-	ck_assert_int_eq(warnings, 2);
+	ck_assert_int_eq(test_warnings, 2);
 	ck_assert_int_eq(clef_error_status(), CLEF_OK);
 	/* What is wrong is never timed, and what is far behind not again. */
 	ck_assert_int_eq(s[1].runs, 0);
@@ -432,7 +421,7 @@ START_TEST(shipped_unless_something_is_better)
 
 	ck_ok(try_all(dev, same, 2, 10, false, &t, &done));
 	ck_assert_str_eq(t.choice.name, "a");
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 	ck_ok(try_all(dev, wrong, 2, 10, false, &t, &done));
 	ck_assert_str_eq(t.choice.name, "b");
 	ck_assert_str_eq(t.wrong, "a");
@@ -476,7 +465,7 @@ static void measure_all(clef_device *dev, const char *problem)
 
 	ck_ok(strncmp(problem, "gemm", 4) == 0 ? clef__gemm_measure(dev, problem, &how, &t, &done)
 					       : clef__conv_measure(dev, problem, &how, &t, &done));
-	ck_assert_msg(done && !t.wrong[0] && warnings == 0, "%s: %s", problem, warning);
+	ck_assert_msg(done && !t.wrong[0] && test_warnings == 0, "%s: %s", problem, test_warning);
 	ck_assert_str_eq(t.problem, problem);
 }
 
@@ -555,7 +544,7 @@ START_TEST(blockings_finish)
 		p.beta = (float)(i % 2);
 		gemm_check_product(dev, &p);
 	}
-	ck_assert_int_eq(warnings, 0);
+	ck_assert_int_eq(test_warnings, 0);
 	clef_device_close(dev);
 }
 END_TEST
