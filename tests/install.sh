@@ -85,6 +85,12 @@ tool() {
 	run "$prefix/bin/clef" --help >"$work/help" && [ -s "$work/help" ] && is_static "$prefix/bin/clef"
 }
 
+# It has its kernels and references with it.
+checks() {
+	(cd "$work" && run "$prefix/bin/clef" check relu linear random) >"$work/checked" || return 1
+	grep -qx '10 passed, 0 failed' "$work/checked"
+}
+
 cmake --install "$build" --prefix "$prefix" >"$work/log" 2>&1 || {
 	cat "$work/log"
 	exit 1
@@ -105,6 +111,7 @@ try "C++, pkg-config, shared" with_pkg_config pc_cxx_shared "c++ -std=c++17" con
 try "C++, pkg-config, static" with_pkg_config pc_cxx_static "c++ -std=c++17" consumer_cxx.cpp static
 try "C and C++, CMake, shared and static" with_cmake
 [ ! -f "$build/bin/clef" ] || try "the clef tool" tool
+[ ! -f "$build/bin/clef" ] || try "clef check" checks
 try "CMake package at another place" moved
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
