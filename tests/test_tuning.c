@@ -357,7 +357,7 @@ START_TEST(writers_at_once)
 		if (child[i] == 0) {
 			dev = clef_device_open(NULL);
 			for (int j = 0; dev && j < EACH; j++) {
-				char name[32];
+				char name[48];
 				clef__tuned t;
 
 				snprintf(name, sizeof(name), "process %d choice %d", i, j);

@@ -41,8 +41,11 @@ static void set_aside(const clef__trial *trial, clef__candidate *c, clef__tuned 
 	c->out = true;
 	clef__log(CLEF_LOG_WARN, "tuning: %s is set aside for \"%s\" on %s: %.*s", clef__choice_text(&c->choice, text),
 		  trial->problem, clef_device_get_info(trial->dev)->name, (int)strcspn(why, "\n"), why);
-	if (used + strlen(text) + 2 < sizeof(t->wrong))
-		snprintf(t->wrong + used, sizeof(t->wrong) - used, "%s%s", used ? " " : "", text);
+	if (used + strlen(text) + 2 < sizeof(t->wrong)) {
+		if (used)
+			t->wrong[used++] = ' ';
+		memcpy(t->wrong + used, text, strlen(text) + 1);
+	}
 	clef_error_clear();
 }
 
