@@ -14,6 +14,18 @@
 
 #include "check_clef.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <dlfcn.h>
+
+/* The loader unloads drivers that have no platform. What such a one has allocated is then reachable from nowhere, and a
+ * leak of no module that a suppression could name. So nothing is unloaded. */
+int dlclose(void *handle)
+{
+	(void)handle;
+	return 0;
+}
+#endif
+
 static const struct {
 	const char *name;
 	Suite *(*suite)(void);

@@ -212,6 +212,8 @@ END_TEST
 
 START_TEST(training)
 {
+	if (test_small())
+		test_skip("whole networks take minutes on a slow device");
 	check_family(&clef__family_train);
 }
 END_TEST
