@@ -20,15 +20,15 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-	{ "devices", devices_main, "list the OpenCL devices" },
 	{ "doctor", doctor_main, "say why there is no device, or not the expected one" },
+	{ "devices", devices_main, "list the OpenCL devices" },
 	{ "check", check_main, "check that a device computes right" },
+	{ "bench", bench_main, "measure devices, operations and networks, and compare results" },
+	{ "tune", tune_main, "find the fastest implementations for a network on this device" },
 	{ "train", train_main, "train a network on images" },
 	{ "eval", eval_main, "test a saved model" },
-	{ "tune", tune_main, "find the fastest implementations for a network on this device" },
 	{ "predict", predict_main, "say what a saved model takes an image for" },
 	{ "export", export_main, "write a saved model as ONNX, or its weights alone" },
-	{ "bench", bench_main, "measure devices, operations and networks, and compare results" },
 };
 
 static const char *current; /* the command that runs, for messages */
