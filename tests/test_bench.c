@@ -219,6 +219,26 @@ START_TEST(verdict_in_words)
 }
 END_TEST
 
+/* ---- what is run ---- */
+
+START_TEST(networks_can_be_made)
+{
+	int quick, all;
+	const clef_bench_network *network = clef_bench_networks(CLEF_BENCH_DEFAULT, &all);
+
+	ck_assert_ptr_nonnull(clef_bench_networks(CLEF_BENCH_QUICK, &quick));
+	ck_assert(quick > 0 && quick < all);
+	for (int i = 0; i < all; i++) {
+		clef_optim_opts optim;
+
+		ck_ok(clef_model_check(network[i].model));
+		ck_assert_int_gt(clef_shape_numel(network[i].input), 0);
+		if (network[i].optim)
+			ck_ok(clef_optim_parse(network[i].optim, &optim));
+	}
+}
+END_TEST
+
 Suite *bench_suite(void)
 {
 	Suite *s = suite_create("bench");
@@ -234,6 +254,7 @@ Suite *bench_suite(void)
 	tcase_add_test(c, ratios);
 	tcase_add_test(c, a_device_that_failed_is_broken);
 	tcase_add_test(c, verdict_in_words);
+	tcase_add_test(c, networks_can_be_made);
 	suite_add_tcase(s, c);
 	return s;
 }
