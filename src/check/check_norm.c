@@ -272,16 +272,8 @@ static const char *const problems_instance_norm[] = {
 
 /* ---- families ---- */
 
-#define FAMILY(name_, quick_)                                                                                          \
-	const clef__family clef__family_##name_ = { .name = #name_,                                                    \
-						    .terms = terms_##name_,                                            \
-						    .setup = setup,                                                    \
-						    .apply = apply,                                                    \
-						    .reference = reference,                                            \
-						    CLEF__PROBLEMS(problems_##name_, quick_) };
-
-FAMILY(batch_norm, 3)
-FAMILY(layer_norm, 3)
-FAMILY(rms_norm, 2)
-FAMILY(group_norm, 3)
-FAMILY(instance_norm, 2)
+CLEF__FAMILY_ROW(batch_norm, 3)
+CLEF__FAMILY_ROW(layer_norm, 3)
+CLEF__FAMILY_ROW(rms_norm, 2)
+CLEF__FAMILY_ROW(group_norm, 3)
+CLEF__FAMILY_ROW(instance_norm, 2)

@@ -287,19 +287,11 @@ static const char *const problems_adaptive_avg_pool1d[] = { SIZES_1D(ADAPTIVE_ME
 
 /* ---- families ---- */
 
-#define FAMILY(name_, quick_)                                                                                          \
-	const clef__family clef__family_##name_ = { .name = #name_,                                                    \
-						    .terms = terms_##name_,                                            \
-						    .setup = setup,                                                    \
-						    .apply = apply,                                                    \
-						    .reference = reference,                                            \
-						    CLEF__PROBLEMS(problems_##name_, quick_) };
-
-FAMILY(max_pool2d, 6)
-FAMILY(max_pool1d, 2)
-FAMILY(avg_pool2d, 8)
-FAMILY(avg_pool1d, 2)
-FAMILY(adaptive_max_pool2d, 4)
-FAMILY(adaptive_max_pool1d, 1)
-FAMILY(adaptive_avg_pool2d, 4)
-FAMILY(adaptive_avg_pool1d, 1)
+CLEF__FAMILY_ROW(max_pool2d, 6)
+CLEF__FAMILY_ROW(max_pool1d, 2)
+CLEF__FAMILY_ROW(avg_pool2d, 8)
+CLEF__FAMILY_ROW(avg_pool1d, 2)
+CLEF__FAMILY_ROW(adaptive_max_pool2d, 4)
+CLEF__FAMILY_ROW(adaptive_max_pool1d, 1)
+CLEF__FAMILY_ROW(adaptive_avg_pool2d, 4)
+CLEF__FAMILY_ROW(adaptive_avg_pool1d, 1)

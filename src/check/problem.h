@@ -116,6 +116,15 @@ extern const int clef__family_count;
 /* For a family's row: its problems, from a table of strings. */
 #define CLEF__PROBLEMS(table, quick_ones) .problems = (table), .count = CLEF_COUNT(table), .quick = (quick_ones)
 
+/* The row of a family whose file has one setup(), apply() and reference() for several, and tables by their names. */
+#define CLEF__FAMILY_ROW(name_, quick_ones)                                                                            \
+	const clef__family clef__family_##name_ = { .name = #name_,                                                    \
+						    .terms = terms_##name_,                                            \
+						    .setup = setup,                                                    \
+						    .apply = apply,                                                    \
+						    .reference = reference,                                            \
+						    CLEF__PROBLEMS(problems_##name_, quick_ones) };
+
 /* Reads a problem. Errors: ERROR_INVALID. */
 clef_status clef__problem_parse(const char *text, clef__problem *p);
 
