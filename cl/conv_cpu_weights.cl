@@ -10,14 +10,11 @@
 #include "conv_pixels.clh"
 
 #if FLOAT_VECTOR >= 16
-#define NR             32
-#define MR             12
-#define EACH_WEIGHT(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define NR 32
 #else
-#define NR             16
-#define MR             6
-#define EACH_WEIGHT(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#define NR 16
 #endif
+#define EACH_WEIGHT EACH_OF(MR)
 
 /* ---- outputs ---- */
 

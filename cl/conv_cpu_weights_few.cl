@@ -2,22 +2,16 @@
 /*
  * The gradient of a convolution's weights for CPUs, where each output sees few channels: the first layer of a network,
  * and depthwise and other grouped convolutions. Turning outputs around would cost as much as the product itself, so
- * here the lanes of vectors are pixels: a tile of TAPS weights by two outputs goes through the pixels of a block, 16 at
+ * here the lanes of vectors are pixels: a tile of MR weights by two outputs goes through the pixels of a block, 16 at
  * a time, with outputs where they are in memory. Each weight has 16 sums, which are added up at the end.
  *
  * Outputs of a convolution's groups follow each other, and so do the channels they see.
  */
 #include "conv_pixels.clh"
 
-#if FLOAT_VECTOR >= 16
-#define TAPS        9
-#define EACH_TAP(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
-#else
-#define TAPS        6
-#define EACH_TAP(X) X(0) X(1) X(2) X(3) X(4) X(5)
-#endif
+#define EACH_TAP EACH_OF(MR)
 
-/* ---- the tile: sums of weights, [TAPS][16] for each output ---- */
+/* ---- the tile: sums of weights, [MR][16] for each output ---- */
 
 typedef struct walk {
 	int images, pixels; /* of an image */
@@ -183,7 +177,7 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void conv_weights_few(
 			for (int k = 0; k < k_here; k += 2, out += 2 * plane) {
 				__local float *to_sums = sums + (group * blocks.s5 + k) * blocks.s6 * VECTOR;
 
-				for (int j = 0; j < weights; j += TAPS, to_sums += TAPS * VECTOR)
+				for (int j = 0; j < weights; j += MR, to_sums += MR * VECTOR)
 					if (k + 1 < k_here)
 						tile_2(pixels, lines + j, out, plane, &w, to_sums,
 						       to_sums + blocks.s6 * VECTOR);

@@ -169,7 +169,7 @@ START_TEST(a_model)
 	ck_ok(clef_model_train(model, false));
 	ck_ok(clef_tape_begin_no_grad(tape));
 	x = ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(2, 2, 6, 6), image }));
-	ck_ok(clef_tune_model(model, 2, &(clef_tune_opts){ .budget = 30, .progress = note, .user = &begun }, &r));
+	ck_ok(clef_tune_model(model, 2, &(clef_tune_opts){ .budget = 80, .progress = note, .user = &begun }, &r));
 	ck_assert_int_ge(r.problems, 8);
 	ck_assert_int_eq(r.measured, r.problems);
 	ck_assert_int_eq(begun, r.problems);

@@ -454,6 +454,70 @@ START_TEST(time_and_interruptions)
 }
 END_TEST
 
+/* ---- work-groups ---- */
+
+static char launch_problem[4][CLEF__KEY_TEXT];
+static int launch_problems;
+
+static void note_launch(void *user, const char *problem)
+{
+	(void)user;
+	if (strncmp(problem, "launch ", 7) == 0 && launch_problems < 4)
+		strcpy(launch_problem[launch_problems++], problem);
+}
+
+static void square(clef_device *dev, float *values, int count)
+{
+	clef_tape *tape = ck_new(clef_tape_new(dev));
+	clef_tensor *x = ck_new(clef_tensor_from(dev, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(count), values }));
+
+	ck_ok(clef_tape_begin_no_grad(tape));
+	ck_ok(clef_read(ck_new(clef_mul(x, x)), values, sizeof(*values) * (size_t)count));
+	clef_tensor_free(x);
+	clef_tape_free(tape);
+}
+
+START_TEST(sizes_of_work_groups)
+{
+	enum { COUNT = 70001 };
+	static float want[COUNT], got[COUNT];
+	const clef__measure_opts how = { .seconds = 20 };
+	clef_device *dev = ck_new(clef_device_open(NULL));
+	clef__tuned t;
+	bool done;
+
+	for (int i = 0; i < COUNT; i++)
+		want[i] = got[i] = (float)(i % 301 - 150) / 7;
+	clef__tuning_watch(dev, note_launch, NULL);
+	square(dev, want, COUNT);
+	clef__tuning_watch(dev, NULL, NULL);
+	ck_assert_int_eq(launch_problems, 1);
+	ck_assert_str_eq(launch_problem[0], "launch binary binary_forward log16");
+	ck_ok(clef__launch_measure(dev, launch_problem[0], &how, &t, &done));
+	ck_assert_msg(done && !t.wrong[0] && test_warnings == 0, "%s", test_warning);
+	ck_assert_str_eq(t.shipped, "group");
+	for (int size = 1; size <= 64; size *= 4) {
+		keep(dev, launch_problem[0], "group", "size", size);
+		square(dev, got, COUNT);
+		ck_assert(memcmp(want, got, sizeof(want)) == 0);
+		for (int i = 0; i < COUNT; i++)
+			got[i] = (float)(i % 301 - 150) / 7;
+	}
+	ck_assert_int_eq(test_warnings, 0);
+	/* A size that the device does not take, and another choice than that. */
+	keep(dev, launch_problem[0], "group", "size", 1 << 24);
+	square(dev, got, COUNT);
+	ck_assert(memcmp(want, got, sizeof(want)) == 0);
+	ck_assert_int_eq(test_warnings, 1);
+	keep(dev, launch_problem[0], "direct", NULL, 0);
+	square(dev, want, COUNT);
+	ck_assert_int_eq(test_warnings, 2);
+	clef__launches_release(dev);
+	ck_fails(clef__launch_measure(dev, launch_problem[0], &how, &t, &done), CLEF_ERROR_INVALID, "name a model");
+	clef_device_close(dev);
+}
+END_TEST
+
 /* ---- every candidate, on odd shapes ---- */
 
 /* All are checked against the direct one, with each tile and blocking. */
@@ -469,6 +533,27 @@ static void measure_all(clef_device *dev, const char *problem)
 	ck_assert_str_eq(t.problem, problem);
 }
 
+/* With `other`, by tiles for CPUs with other vectors, which can be had too, if not fast; products by an engine that
+ * does not depend on them. */
+static void measure_ways(const char *shape, bool other)
+{
+	static const char *const ways[] = { "forward", "backward_data", "backward_weights" };
+	clef_device *dev;
+
+	if (other)
+		test_setenv("CLEF_GEMM", "plain");
+	dev = ck_new(clef_device_open(NULL));
+	if (other)
+		dev->info.float_vector = dev->info.float_vector >= 16 ? 8 : 16;
+	for (int i = 0; i < 3; i++) {
+		char problem[CLEF__KEY_TEXT];
+
+		snprintf(problem, sizeof(problem), "conv %s %s", ways[i], shape);
+		measure_all(dev, problem);
+	}
+	clef_device_close(dev);
+}
+
 START_TEST(convolutions_are_right)
 {
 	static const char *const shapes[] = {
@@ -480,19 +565,11 @@ START_TEST(convolutions_are_right)
 		"n5 c33 h4 w4 k34 r1 s1 oh4 ow4",
 		"n2 c4 h10 w12 k5 r3 s2 oh6 ow10 dh2 dw2",
 	};
-	static const char *const ways[] = { "forward", "backward_data", "backward_weights" };
-	clef_device *dev;
-
 	if (test_small() && _i > 1)
 		test_skip("slow");
-	dev = ck_new(clef_device_open(NULL));
-	for (int i = 0; i < 3; i++) {
-		char problem[CLEF__KEY_TEXT];
-
-		snprintf(problem, sizeof(problem), "conv %s %s", ways[i], shapes[_i]);
-		measure_all(dev, problem);
-	}
-	clef_device_close(dev);
+	measure_ways(shapes[_i], false);
+	if (test_long())
+		measure_ways(shapes[_i], true);
 }
 END_TEST
 
@@ -558,6 +635,7 @@ Suite *tuning_choice_suite(void)
 	tcase_add_test(c, environment_file_rules);
 	tcase_add_loop_test(c, choices_that_cannot_be_used, 0, 8);
 	tcase_add_test(c, products_are_chosen);
+	tcase_add_test(c, sizes_of_work_groups);
 	tcase_add_loop_test(c, parameters_of_clblast, 0, 2);
 	tcase_add_test(c, first_use_is_kept);
 	tcase_add_test(c, nothing_is_measured_unless_asked);

@@ -25,6 +25,17 @@ clef__arg clef__conv_step(const clef__conv *g)
 					  g->dilation_w, g->groups } };
 }
 
+/* EACH_OF() in cl/vector.clh. */
+bool clef__conv_has_rows(int rows)
+{
+	static const int all[] = { 0, 3, 4, 5, 6, 8, 9, 11, 12, 13 };
+
+	for (int i = 0; i < CLEF_COUNT(all); i++)
+		if (all[i] == rows)
+			return true;
+	return false;
+}
+
 int clef__conv_span(const clef_device *dev)
 {
 	return clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU ? 16 : 1;
@@ -217,13 +228,12 @@ static clef_status bias_backward(const clef__node *n, const clef_tensor *dy, con
 	return clef__reduce_sum(dy, all_but_channels, 1, dx[2].beta, dx[2].dx);
 }
 
-/* What an implementation gets: with the tile that was chosen. */
+/* What an implementation gets: with the parameters that were chosen. */
 static clef__conv geometry(const clef__conv_opts *o, clef__conv_way way)
 {
 	clef__conv g = o->g;
 
-	g.mr = o->mr[way];
-	g.nv = o->nv[way];
+	memcpy(g.param, o->param[way], sizeof(g.param));
 	return g;
 }
 

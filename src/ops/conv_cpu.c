@@ -70,18 +70,21 @@ static const tile *list_tiles(const clef_device *dev, int *count)
 	return width >= 16 ? tiles_16 : width >= 8 ? tiles_8 : tiles_4;
 }
 
+enum { MR, NV };
+static const char *const params[] = { "mr", "nv", NULL };
+
 /* The one that is asked for, or NULL; else the one that seems best. */
 static const tile *choose_tile(const clef_device *dev, const clef__conv *g, int m)
 {
 	int count;
-	const tile *tiles = list_tiles(dev, &count), *best = g->mr ? NULL : tiles;
+	const tile *tiles = list_tiles(dev, &count), *best = g->param[MR] ? NULL : tiles;
 	double least = 0;
 
-	for (int i = 0; i < count && g->mr; i++)
-		if (tiles[i].mr == g->mr && tiles[i].nv == g->nv)
+	for (int i = 0; i < count && g->param[MR]; i++)
+		if (tiles[i].mr == g->param[MR] && tiles[i].nv == g->param[NV])
 			return &tiles[i];
 
-	for (int i = 0; i < count && !g->mr; i++) {
+	for (int i = 0; i < count && !g->param[MR]; i++) {
 		double cost = clef__divide_up(m, tiles[i].mr) * tiles[i].mr / tiles[i].speed;
 
 		if (i == 0 || cost < least) {
@@ -395,17 +398,17 @@ static clef_status backward_data(const clef__node *n, const clef__conv *g, const
 	return run(n, g, true, y, w, e, beta, x);
 }
 
-static int write_tiles(const clef_device *dev, clef__choice *list, int max)
+static const int *candidate(const clef_device *dev, int i)
 {
+	static _Thread_local int set[CLEF__CONV_PARAMS];
 	int count;
-	const tile *all = list_tiles(dev, &count);
+	const tile *tiles = list_tiles(dev, &count);
 
-	for (int i = 0; i < CLEF__MIN(count, max); i++) {
-		list[i] = clef__choice_make("cpu");
-		clef__choice_add(&list[i], "mr", all[i].mr);
-		clef__choice_add(&list[i], "nv", all[i].nv);
-	}
-	return CLEF__MIN(count, max);
+	if (i >= count)
+		return NULL;
+	set[MR] = tiles[i].mr;
+	set[NV] = tiles[i].nv;
+	return set;
 }
 
-const clef__conv_impl clef__conv_cpu = { "cpu", fits, pays, forward, backward_data, NULL, 0, write_tiles };
+const clef__conv_impl clef__conv_cpu = { "cpu", fits, pays, forward, backward_data, NULL, 0, params, candidate };

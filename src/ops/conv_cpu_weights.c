@@ -8,25 +8,27 @@
 #include "conv_internal.h"
 
 /* Twins of the kernels'. */
-#define MR(dev)   (wide(dev) ? 12 : 6)
-#define NR(dev)   (wide(dev) ? 32 : 16)
-#define TAPS(dev) (wide(dev) ? 9 : 6)
-#define VECTOR    16
+#define NR(dev) (wide(dev) ? 32 : 16)
+#define VECTOR  16
 
 #define TASKS_EACH 8 /* for a core */
 #define MIN_LOCAL  (128 * 1024)
 
 /* Of many channels. */
-#define PIXELS      128         /* of a block, about: with NR outputs each they fill half of a first-level cache */
-#define SUMS        (80 * 1024) /* of a block of weights */
-#define MAX_OUTPUTS 512         /* of a block */
-#define MIN_PIXELS  64          /* of all images */
+#define MANY_PIXELS 128 /* of a block, about: with NR outputs each they fill half of a first-level cache */
+#define MANY_SUMS   80  /* of a block of weights */
+#define MAX_OUTPUTS 512 /* of a block */
+#define MIN_PIXELS  64  /* of all images */
 
 /* Of few. */
 #define FEW_WEIGHTS 40   /* of an output, at most */
 #define FEW_OUTPUTS 8    /* of a group: fewer go with few channels, too */
 #define FEW_PIXELS  1024 /* of a block */
-#define FEW_SUMS    (64 * 1024)
+#define FEW_SUMS    64
+
+/* Rows of a register tile, pixels of a block, and its sums, in units of 1024 floats. */
+enum { MR, PIXELS, SUMS };
+static const char *const params[] = { "mr", "pixels", "sums", NULL };
 
 /* A block has at least one row, and what it lays out grows with these. */
 #define MAX_WIDTH  1024
@@ -51,6 +53,7 @@ static int even(int all, int most, int multiple)
 
 typedef struct blocking {
 	bool few;
+	int mr;
 	int images, rows;        /* of a block of pixels */
 	int units, each, chunks; /* blocks of pixels: all, of a chunk */
 	int c, k, groups;        /* of a block of weights */
@@ -103,16 +106,17 @@ static void choose_chunks(const clef_device *dev, blocking *b)
 
 static void choose_few(const clef_device *dev, const clef__conv *g, blocking *b)
 {
-	int outputs = g->k / g->groups,
-	    tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(dev)->compute_units, 1);
+	int outputs = g->k / g->groups, sums = 1024 * clef__conv_param(g, SUMS, FEW_SUMS);
+	int tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(dev)->compute_units, 1);
 
-	choose_pixels(g, FEW_PIXELS, b);
-	b->row = round_up(weights_each(g), TAPS(dev));
+	b->mr = clef__conv_param(g, MR, wide(dev) ? 9 : 6);
+	choose_pixels(g, clef__conv_param(g, PIXELS, FEW_PIXELS), b);
+	b->row = round_up(weights_each(g), b->mr);
 	b->c = g->c / g->groups;
 	b->c_blocks = 1;
-	b->k = even(outputs, FEW_SUMS / (b->row * VECTOR), 2);
+	b->k = even(outputs, sums / (b->row * VECTOR), 2);
 	b->k_blocks = clef__divide_up(outputs, b->k);
-	b->groups = CLEF__MIN(FEW_SUMS / (b->row * VECTOR * b->k), clef__divide_up(g->groups, tasks));
+	b->groups = CLEF__MIN(sums / (b->row * VECTOR * b->k), clef__divide_up(g->groups, tasks));
 	b->groups = CLEF__MAX(b->groups, 1);
 	b->group_blocks = clef__divide_up(g->groups, b->groups);
 	b->part = (size_t)round_up(b->groups * b->k * b->row, VECTOR);
@@ -126,16 +130,18 @@ static void choose_many(const clef_device *dev, const clef__conv *g, blocking *b
 	int channels = g->c / g->groups, outputs = g->k / g->groups, taps = g->r * g->s;
 	size_t each, room = (size_t)clef_device_get_info(dev)->local_memory / sizeof(float) / 2;
 
-	choose_pixels(g, PIXELS, b);
+	b->mr = clef__conv_param(g, MR, wide(dev) ? 12 : 6);
+	choose_pixels(g, clef__conv_param(g, PIXELS, MANY_PIXELS), b);
 	each = (size_t)(g->s * phase_rows(g, b) * b->images * g->ow);
 	b->k = even(outputs, MAX_OUTPUTS, NR(dev));
-	b->c = CLEF__MIN(SUMS / (b->k * taps), (int)CLEF__MIN(room / each, (size_t)channels));
+	b->c = CLEF__MIN(1024 * clef__conv_param(g, SUMS, MANY_SUMS) / (b->k * taps),
+			 (int)CLEF__MIN(room / each, (size_t)channels));
 	b->c = even(channels, b->c, 1);
 	b->c_blocks = clef__divide_up(channels, b->c);
 	b->k_blocks = clef__divide_up(outputs, b->k);
 	b->groups = 1;
 	b->group_blocks = g->groups;
-	b->lines = (size_t)round_up(b->c * taps, MR(dev));
+	b->lines = (size_t)round_up(b->c * taps, b->mr);
 	b->places = (size_t)(b->rows * g->ow);
 	b->part = (size_t)round_up(b->k, NR(dev)) * b->lines;
 	b->pixels = each * (size_t)b->c + VECTOR;
@@ -163,10 +169,10 @@ static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way
 	blocking b;
 
 	(void)way;
-	if (clef_device_get_info(dev)->kind != CLEF_DEVICE_CPU || g->n < 1 || g->c < 1 || g->k < 1 ||
-	    g->ow > MAX_WIDTH || g->w > MAX_WIDTH * MAX_STRIDE || g->pad_left > MAX_WIDTH || g->stride_h > MAX_STRIDE ||
-	    g->stride_w > MAX_STRIDE || g->r > MAX_KERNEL || g->s > MAX_KERNEL || g->dilation_h > MAX_KERNEL ||
-	    g->dilation_w > MAX_KERNEL || weights_each(g) > 1 << 20)
+	if (!clef__conv_has_rows(g->param[MR]) || clef_device_get_info(dev)->kind != CLEF_DEVICE_CPU || g->n < 1 ||
+	    g->c < 1 || g->k < 1 || g->ow > MAX_WIDTH || g->w > MAX_WIDTH * MAX_STRIDE || g->pad_left > MAX_WIDTH ||
+	    g->stride_h > MAX_STRIDE || g->stride_w > MAX_STRIDE || g->r > MAX_KERNEL || g->s > MAX_KERNEL ||
+	    g->dilation_h > MAX_KERNEL || g->dilation_w > MAX_KERNEL || weights_each(g) > 1 << 20)
 		return false;
 	b = choose_blocking(dev, g);
 	return local_bytes(&b) <= clef_device_get_info(dev)->local_memory;
@@ -195,12 +201,20 @@ static double flops(const clef__conv *g)
 	return 2.0 * g->n * g->k * g->oh * g->ow * weights_each(g);
 }
 
+static const char *write_defines(char *text, size_t size, const blocking *b)
+{
+	snprintf(text, size, "#define MR %d\n", b->mr);
+	return text;
+}
+
 static clef_status multiply(const clef__conv *g, const blocking *b, const clef_tensor *x, const clef_tensor *y,
 			    const clef_tensor *parts)
 {
 	const int many[8] = { g->n, b->images, b->rows, b->each, b->c, b->k };
 	const int few[8] = { g->n, b->images, b->rows, b->each, b->groups, b->k, b->row };
+	char defines[32];
 	clef__launch_opts l = {
+		.defines = write_defines(defines, sizeof(defines), b),
 		.program = b->few ? "conv_cpu_weights_few" : "conv_cpu_weights",
 		.kernel = b->few ? "conv_weights_few" : "conv_weights",
 		.global = { (size_t)(b->c_blocks * b->group_blocks), (size_t)b->k_blocks, (size_t)b->chunks },
@@ -226,9 +240,11 @@ static clef_status add_up(const clef__conv *g, const blocking *b, const clef_ten
 	int items = b->few ? (int)w->numel : tiles;
 	const int many[8] = { b->chunks, g->groups, channels, outputs, b->c, b->k, taps };
 	const int few[8] = { b->chunks, g->groups, outputs, channels * taps, b->groups, b->k, b->row };
+	char defines[32];
 
 	return clef__launch(w->dev, &(clef__launch_opts){
 					    .program = b->few ? "conv_cpu_weights_few" : "conv_cpu_weights",
+					    .defines = write_defines(defines, sizeof(defines), b),
 					    .kernel = b->few ? "conv_weights_few_sum" : "conv_weights_sum",
 					    .global = { (size_t)items },
 					    .long_items = !b->few,
@@ -256,4 +272,17 @@ static clef_status backward_weights(const clef__node *n, const clef__conv *g, co
 	return status;
 }
 
-const clef__conv_impl clef__conv_cpu_weights = { "cpu_weights", fits, pays, NULL, NULL, backward_weights };
+static const int *candidate(const clef_device *dev, int i)
+{
+	/* Few and many channels have other pixels; the sets that are out of the way for one lose quickly. */
+	static const int wide_sets[][CLEF__CONV_PARAMS] = { { 11 },     { 8 },       { 0, 64 },   { 0, 256 },
+							    { 0, 512 }, { 0, 2048 }, { 0, 0, 40 } };
+	static const int narrow_sets[][CLEF__CONV_PARAMS] = { { 5 },      { 4 },       { 0, 64 },   { 0, 256 },
+							      { 0, 512 }, { 0, 2048 }, { 0, 0, 40 } };
+
+	_Static_assert(sizeof(wide_sets) == sizeof(narrow_sets), "as many of both");
+	return i >= CLEF_COUNT(wide_sets) ? NULL : wide(dev) ? wide_sets[i] : narrow_sets[i];
+}
+
+const clef__conv_impl clef__conv_cpu_weights = { "cpu_weights",    fits, pays,   NULL,     NULL,
+						 backward_weights, 0,    params, candidate };

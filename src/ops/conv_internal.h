@@ -12,6 +12,8 @@
 #include "activation_internal.h"
 #include "tuning.h"
 
+#define CLEF__CONV_PARAMS 8
+
 /* x [n][c][h][w], weights [k][c / groups][r][s], y [n][k][oh][ow]. y may have fewer rows and columns than x allows. */
 typedef struct clef__conv {
 	int n, c, h, w;
@@ -19,7 +21,8 @@ typedef struct clef__conv {
 	int oh, ow;
 	int stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
 	int groups;
-	int mr, nv; /* a register tile, for an implementation that has several; 0: as it sees fit */
+	/* Sizes of tiles and blocks, in the order of the implementation's names for them; 0: as it sees fit. */
+	int param[CLEF__CONV_PARAMS];
 } clef__conv;
 
 /* What a result goes through where it is stored. */
@@ -55,8 +58,11 @@ typedef struct clef__conv_impl {
 					const clef_tensor *y, float beta, clef_tensor *w);
 	/* Of its results, relative to their mean size; 0: with whole numbers they are exact. */
 	double tolerance;
-	/* Writes its register tiles, `max` at most, as parameters mr and nv, and returns their number; NULL: none. */
-	int (*tiles)(const clef_device *dev, clef__choice *list, int max);
+	/* The names of g->param, of which the first that is NULL is the last; NULL: there are none. */
+	const char *const *params;
+	/* Row i of the sets of them that are worth measuring on the device, or NULL behind the last one. Whether one
+	 * can be had for a geometry, fits() says. */
+	const int *(*candidate)(const clef_device *dev, int i);
 } clef__conv_impl;
 
 extern const clef__conv_impl clef__conv_winograd, clef__conv_winograd_weights, clef__conv_cpu, clef__conv_cpu_weights,
@@ -65,6 +71,15 @@ extern const clef__conv_impl clef__conv_winograd, clef__conv_winograd_weights, c
 /* The geometry as two arguments of a kernel: twins of those in cl/conv.clh. */
 clef__arg clef__conv_size(const clef__conv *g);
 clef__arg clef__conv_step(const clef__conv *g);
+
+/* The parameter, or `otherwise` where it is left to the implementation. */
+static inline int clef__conv_param(const clef__conv *g, int i, int otherwise)
+{
+	return g->param[i] ? g->param[i] : otherwise;
+}
+
+/* Whether the kernels for CPUs have register tiles of so many rows; of 0, as they see fit, always. */
+bool clef__conv_has_rows(int rows);
 
 /* A CPU's vectors want several neighbours in one work-item, a GPU's caches want them in several. */
 int clef__conv_span(const clef_device *dev);
@@ -80,7 +95,7 @@ typedef struct clef__conv_opts {
 	/* Found by infer(). The geometry is that of images which are already padded, unless the mode is zeros. */
 	clef__conv g;
 	const clef__conv_impl *impl[CLEF__CONV_WAYS];
-	int mr[CLEF__CONV_WAYS], nv[CLEF__CONV_WAYS];
+	int param[CLEF__CONV_WAYS][CLEF__CONV_PARAMS];
 } clef__conv_opts;
 
 /* What is wrong with an option that must not be negative is told by name. */
@@ -101,6 +116,14 @@ clef_status clef__conv_choose(const clef__node *n, clef__conv_opts *opts, bool t
 const clef__conv_impl *clef__conv_impl_get(int i);
 bool clef__conv_knows(const clef__conv_impl *impl, clef__conv_way way);
 const clef__conv_impl *clef__conv_shipped(const clef_device *dev, const clef__conv *g, clef__conv_way way);
+
+/* ---- conv_key.c ---- */
+
+/* "conv forward n64 c3 h32 w32 k32 r5 s5 oh28 ow28"; what has its default is left out. */
+void clef__conv_key(const clef__conv *g, clef__conv_way way, char text[CLEF__KEY_TEXT]);
+
+/* False for what is no such text, or no convolution. */
+bool clef__conv_key_parse(const char *text, clef__conv *g, clef__conv_way *way);
 
 /* ---- conv_tune.c ---- */
 

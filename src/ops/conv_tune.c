@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Choosing the implementation of a convolution, and its register tile, by what is kept or by measuring.
+ * Choosing the implementation of a convolution, and its tiles and blocks, by what is kept or by measuring.
  *
  * For a measurement images repeat: a few different ones, of whole numbers, over and over. So the direct implementation,
  * which all others are compared with and which may be a hundred times slower, has to compute these few only: results of
@@ -10,104 +10,14 @@
 
 #include "conv_internal.h"
 
-#define MAX_CANDIDATES 24
+#define MAX_CANDIDATES 48
+#define MAX_PARAM      (1 << 16)
 /* Arithmetic of the direct implementation in a check, about. */
 #define DIRECT_FLOPS 1e8
 /* Numbers are -TOP to TOP, so that sums of 2^22 products are exact. */
 #define TOP 2
 /* Errors of sums of many terms grow as their root. */
 #define MANY_TERMS 4096.0
-
-static const char *const way_names[CLEF__CONV_WAYS] = { "forward", "backward_data", "backward_weights" };
-
-/* ---- problems as text ---- */
-
-/* Those with a default are left out where they have it. */
-static const struct {
-	const char *name;
-	size_t offset;
-	int otherwise, least;
-} fields[] = {
-	{ "n", offsetof(clef__conv, n), -1, 1 },          { "c", offsetof(clef__conv, c), -1, 1 },
-	{ "h", offsetof(clef__conv, h), -1, 1 },          { "w", offsetof(clef__conv, w), -1, 1 },
-	{ "k", offsetof(clef__conv, k), -1, 1 },          { "r", offsetof(clef__conv, r), -1, 1 },
-	{ "s", offsetof(clef__conv, s), -1, 1 },          { "oh", offsetof(clef__conv, oh), -1, 1 },
-	{ "ow", offsetof(clef__conv, ow), -1, 1 },        { "sh", offsetof(clef__conv, stride_h), 1, 1 },
-	{ "sw", offsetof(clef__conv, stride_w), 1, 1 },   { "pt", offsetof(clef__conv, pad_top), 0, 0 },
-	{ "pl", offsetof(clef__conv, pad_left), 0, 0 },   { "dh", offsetof(clef__conv, dilation_h), 1, 1 },
-	{ "dw", offsetof(clef__conv, dilation_w), 1, 1 }, { "g", offsetof(clef__conv, groups), 1, 1 },
-};
-
-static int *field_of(clef__conv *g, int i)
-{
-	return (int *)(void *)((char *)g + fields[i].offset);
-}
-
-static void problem_text(const clef__conv *g, clef__conv_way way, char text[CLEF__KEY_TEXT])
-{
-	clef__conv copy = *g;
-
-	strcpy(text, "conv ");
-	strcat(text, way_names[way]);
-	for (int i = 0; i < CLEF_COUNT(fields); i++)
-		if (*field_of(&copy, i) != fields[i].otherwise)
-			clef__key_add(text, fields[i].name, *field_of(&copy, i));
-}
-
-static bool parse_field(const char **text, clef__conv *g)
-{
-	int letters = (int)strspn(*text, "abcdefghijklmnopqrstuvwxyz"), used = 0;
-
-	for (int i = 0; i < CLEF_COUNT(fields); i++)
-		if ((int)strlen(fields[i].name) == letters && strncmp(*text, fields[i].name, (size_t)letters) == 0 &&
-		    sscanf(*text + letters, "%9d%n", field_of(g, i), &used) == 1 &&
-		    *field_of(g, i) >= fields[i].least) {
-			*text += letters + used;
-			return true;
-		}
-	return false;
-}
-
-/* The last tap of the last output must lie in the image with its padding, which is as much as at the beginning, or a
- * part of a stride more. */
-static bool is_consistent(const clef__conv *g)
-{
-	for (int d = 0; d < 2; d++) {
-		double out = d ? g->ow : g->oh, stride = d ? g->stride_w : g->stride_h, size = d ? g->w : g->h;
-		double reach = d ? (double)(g->s - 1) * g->dilation_w : (double)(g->r - 1) * g->dilation_h;
-
-		if (out < 1 || size < 1 || (out - 1) * stride + reach > 1 << 26)
-			return false;
-	}
-	return g->n > 0 && g->c > 0 && g->k > 0 && g->r > 0 && g->s > 0 && g->c % g->groups == 0 &&
-	       g->k % g->groups == 0 && clef_shape_numel(CLEF_SHAPE(g->n, g->c, g->h, g->w)) > 0 &&
-	       clef_shape_numel(CLEF_SHAPE(g->n, g->k, g->oh, g->ow)) > 0 &&
-	       clef_shape_numel(CLEF_SHAPE(g->k, g->c / g->groups, g->r, g->s)) > 0;
-}
-
-static bool parse(const char *text, clef__conv *g, clef__conv_way *way)
-{
-	bool found = false;
-
-	*g = (clef__conv){ .n = 0 };
-	for (int i = 0; i < CLEF_COUNT(fields); i++)
-		*field_of(g, i) = fields[i].otherwise;
-	if (strncmp(text, "conv ", 5) != 0)
-		return false;
-	text += 5;
-	for (int i = 0; i < CLEF__CONV_WAYS && !found; i++)
-		if (strncmp(text, way_names[i], strlen(way_names[i])) == 0 && text[strlen(way_names[i])] == ' ') {
-			text += strlen(way_names[i]);
-			*way = (clef__conv_way)i;
-			found = true;
-		}
-	while (found && *text == ' ') {
-		text++;
-		if (!parse_field(&text, g))
-			return false;
-	}
-	return found && !*text && is_consistent(g);
-}
 
 /* ---- the convolution that is measured ---- */
 
@@ -279,14 +189,37 @@ static const clef__conv_impl *find_impl(const char *name)
 	return NULL;
 }
 
-/* The geometry with the choice's tile; false where the implementation does not do it. */
+static clef__choice choice_of(const clef__conv_impl *impl, const int *set)
+{
+	clef__choice c = clef__choice_make(impl->name);
+
+	for (int i = 0; impl->params && impl->params[i]; i++)
+		if (set[i])
+			clef__choice_add(&c, impl->params[i], set[i]);
+	return c;
+}
+
+/* False for a parameter that the implementation has not, or a value that none has. */
+static bool set_params(const clef__conv_impl *impl, const clef__choice *c, clef__conv *g)
+{
+	int known = 0, given = 0;
+
+	memset(g->param, 0, sizeof(g->param));
+	while (given < CLEF__TUNING_PARAMS && c->param[given].name[0])
+		given++;
+	for (int i = 0; impl->params && impl->params[i]; i++) {
+		g->param[i] = clef__choice_get(c, impl->params[i], 0);
+		known += g->param[i] > 0 && g->param[i] <= MAX_PARAM;
+	}
+	return known == given;
+}
+
+/* The geometry with the choice's parameters; false where the implementation does not do it. */
 static bool can_do(const clef_device *dev, const clef__choice *c, clef__conv_way way, clef__conv *g)
 {
 	const clef__conv_impl *impl = find_impl(c->name);
 
-	g->mr = clef__choice_get(c, "mr", 0);
-	g->nv = clef__choice_get(c, "nv", 0);
-	return impl && clef__conv_knows(impl, way) && (!g->mr || impl->tiles) && impl->fits(dev, g, way);
+	return impl && clef__conv_knows(impl, way) && set_params(impl, c, g) && impl->fits(dev, g, way);
 }
 
 static clef_status run(void *user, const clef__choice *c)
@@ -327,8 +260,7 @@ static clef_status check(void *user, const clef__choice *c, bool *good)
 
 static int list_candidates(const subject *s, const clef__conv_impl *shipped, clef__candidate *list)
 {
-	clef__choice tiles[MAX_CANDIDATES];
-	int count = 1, n;
+	int count = 1;
 
 	list[0] = (clef__candidate){ .choice = clef__choice_make(shipped->name) };
 	for (int i = 0; clef__conv_impl_get(i); i++) {
@@ -340,10 +272,12 @@ static int list_candidates(const subject *s, const clef__conv_impl *shipped, cle
 			continue;
 		if (impl != shipped)
 			list[count++] = (clef__candidate){ .choice = own };
-		n = impl->tiles ? impl->tiles(s->dev, tiles, MAX_CANDIDATES / 2) : 0;
-		for (int j = 0; j < n; j++)
-			if (can_do(s->dev, &tiles[j], s->way, &g))
-				list[count++] = (clef__candidate){ .choice = tiles[j] };
+		for (int j = 0; impl->candidate && impl->candidate(s->dev, j); j++) {
+			clef__choice with = choice_of(impl, impl->candidate(s->dev, j));
+
+			if (can_do(s->dev, &with, s->way, &g) && count < MAX_CANDIDATES)
+				list[count++] = (clef__candidate){ .choice = with };
+		}
 	}
 	/* It is what the others are compared with. */
 	for (int i = 0; i < count; i++)
@@ -371,7 +305,7 @@ static clef_status measure(clef_device *dev, const clef__conv *g, clef__conv_way
 	clef_status status;
 	subject s;
 
-	problem_text(g, way, problem);
+	clef__conv_key(g, way, problem);
 	status = subject_make(dev, g, way, &s);
 	trial.user = &s;
 	if (!status) {
@@ -404,7 +338,7 @@ clef_status clef__conv_tuned(const clef__node *n, clef__conv_opts *o, clef__conv
 
 	if (g.n < 1 || g.c < 1 || g.k < 1)
 		return CLEF_OK;
-	problem_text(&g, way, problem);
+	clef__conv_key(&g, way, problem);
 	t = clef__tuning_find(dev, problem);
 	if (!t && seconds > 0)
 		t = measure_in_passing(dev, &g, way, seconds);
@@ -415,8 +349,7 @@ clef_status clef__conv_tuned(const clef__node *n, clef__conv_opts *o, clef__conv
 		return CLEF_OK;
 	}
 	o->impl[way] = find_impl(t->choice.name);
-	o->mr[way] = g.mr;
-	o->nv[way] = g.nv;
+	memcpy(o->param[way], g.param, sizeof(g.param));
 	return CLEF_OK;
 }
 
@@ -426,7 +359,7 @@ static clef_status read_problem(const char *problem, clef__conv *g, clef__conv_w
 
 	if (forced && *forced)
 		return clef__fail(CLEF_ERROR_STATE, "CLEF_CONV is set to %s, so there is no choice to tune", forced);
-	if (parse(problem, g, way))
+	if (clef__conv_key_parse(problem, g, way))
 		return CLEF_OK;
 	return clef__fail(CLEF_ERROR_INVALID,
 			  "\"%s\" is no convolution such as \"conv forward n64 c3 h32 w32 k32 r5 s5 oh28 ow28\"",

@@ -18,6 +18,11 @@
 /* Panels of outputs that are multiplied before their result is transformed. */
 #define MAX_BLOCK 5
 
+/* Rows of a register tile, tiles of a work-item at a time, and MAX_BLOCK. */
+enum { MR, TILES, BLOCK };
+static const char *const params[] = { "mr", "tiles", "block", NULL };
+#define TAKES_TILES(n) ((n) == 0 || (n) == 16 || (n) == 32 || (n) == 64)
+
 typedef struct plan {
 	int tiles, piece, mr; /* macros of the kernel */
 	bool global_v;
@@ -60,18 +65,19 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 	/* Shorter vectors go with smaller caches, and with register tiles that are 16 tiles wide, not 32. */
 	bool wide = info->float_vector >= 16;
 
-	*p = (plan){ .piece = columns >= 3 ? 4 : columns, .mr = choose_rows(dev, g->k) };
+	*p = (plan){ .piece = columns >= 3 ? 4 : columns, .mr = clef__conv_param(g, MR, choose_rows(dev, g->k)) };
 	p->panels = clef__divide_up(g->k, p->mr);
-	set_tiles(p, g, wide ? 32 : VECTOR);
+	set_tiles(p, g, clef__conv_param(g, TILES, wide ? 32 : VECTOR));
 	if (local < p->stage_bytes + sizeof(float) * p->v_floats + p->m_bytes) {
 		p->global_v = true;
-		set_tiles(p, g, local < 64 * 1024 || !wide ? VECTOR : 64);
+		set_tiles(p, g, clef__conv_param(g, TILES, local < 64 * 1024 || !wide ? VECTOR : 64));
 	}
 	if (local < p->stage_bytes + p->m_bytes)
 		return false;
 	rest = local - p->stage_bytes - (p->global_v ? 0 : sizeof(float) * p->v_floats);
 	p->panels_each = clef__divide_up(p->panels, CLEF__MIN(clef__divide_up(tasks, p->blocks), p->panels));
-	p->block = (int)CLEF__MIN(rest / p->m_bytes, (size_t)CLEF__MIN(MAX_BLOCK, p->panels_each));
+	p->block = (int)CLEF__MIN(rest / p->m_bytes,
+				  (size_t)CLEF__MIN(clef__conv_param(g, BLOCK, MAX_BLOCK), p->panels_each));
 	p->m_bytes *= (size_t)p->block;
 	return true;
 }
@@ -97,7 +103,8 @@ static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way
 	clef__conv as = way == CLEF__CONV_FORWARD ? *g : transposed(g);
 	plan p;
 
-	return clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU && g->r == 3 && g->s == 3 && g->stride_h == 1 &&
+	return clef__conv_has_rows(g->param[MR]) && TAKES_TILES(g->param[TILES]) &&
+	       clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU && g->r == 3 && g->s == 3 && g->stride_h == 1 &&
 	       g->stride_w == 1 && g->dilation_h == 1 && g->dilation_w == 1 && g->groups == 1 && as.n > 0 && as.c > 0 &&
 	       as.k > 0 && as.oh > 0 && as.ow > 0 && as.h > 0 && as.w > 0 && make_plan(dev, &as, &p);
 }
@@ -234,4 +241,15 @@ static clef_status backward_data(const clef__node *n, const clef__conv *g, const
 	return run(n, &t, y, w, true, e, beta, x);
 }
 
-const clef__conv_impl clef__conv_winograd = { "winograd", fits, pays, forward, backward_data, NULL, 2e-4 };
+static const int *candidate(const clef_device *dev, int i)
+{
+	static const int wide[][CLEF__CONV_PARAMS] = { { 11 }, { 8 }, { 13, 64 }, { 0, 0, 1 }, { 0, 0, 2 } };
+	static const int narrow[][CLEF__CONV_PARAMS] = { { 6 }, { 4 }, { 3, 32 }, { 0, 0, 1 }, { 0, 0, 2 } };
+	bool is_wide = clef_device_get_info(dev)->float_vector >= 16;
+
+	_Static_assert(sizeof(wide) == sizeof(narrow), "as many of both");
+	return i >= CLEF_COUNT(wide) ? NULL : is_wide ? wide[i] : narrow[i];
+}
+
+const clef__conv_impl clef__conv_winograd = { "winograd", fits, pays,   forward,  backward_data,
+					      NULL,       2e-4, params, candidate };

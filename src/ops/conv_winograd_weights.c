@@ -13,11 +13,16 @@
 #define POINTS  36
 #define NR(dev) (wide(dev) ? 32 : 16)
 
-#define TILES(dev) (wide(dev) ? 32 : 16) /* at a time: smaller caches go with shorter vectors */
-#define BLOCK      64                    /* outputs and channels of a block, about */
-#define TASKS_EACH 4                     /* for a core */
-#define MIN_TILES  64
-#define MIN_WIDTH  16 /* outputs, and channels */
+#define AT_ONCE(dev) (wide(dev) ? 32 : 16) /* tiles: smaller caches go with shorter vectors */
+#define ABOUT        64                    /* outputs and channels of a block */
+#define TASKS_EACH   4                     /* for a core */
+#define MIN_TILES    64
+#define MIN_WIDTH    16 /* outputs, and channels */
+
+/* Rows of a register tile, AT_ONCE, and ABOUT. */
+enum { MR, TILES, BLOCK };
+static const char *const params[] = { "mr", "tiles", "block", NULL };
+#define TAKES_TILES(n) ((n) == 0 || (n) == 16 || (n) == 32 || (n) == 64)
 
 /* Outputs times channels: shorter vectors make transforms dearer than products. */
 #define MIN_PAIRS(dev) (wide(dev) ? MIN_WIDTH * MIN_WIDTH : 1024)
@@ -54,11 +59,12 @@ static plan make_plan(const clef_device *dev, const clef__conv *g)
 {
 	const clef_device_info *info = clef_device_get_info(dev);
 	int columns = clef__divide_up(g->ow, 4), tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1);
-	plan p = { .tiles = TILES(dev), .piece = columns >= 3 ? 4 : columns };
+	plan p = { .tiles = clef__conv_param(g, TILES, AT_ONCE(dev)), .piece = columns >= 3 ? 4 : columns };
+	int rows = !wide(dev) ? 5 : g->k <= 16 ? 8 : g->k % 13 == 0 || g->k > 33 ? 13 : 11;
 
-	p.mr = !wide(dev) ? 5 : g->k <= 16 ? 8 : g->k % 13 == 0 || g->k > 33 ? 13 : 11;
-	p.k_each = even(g->k, BLOCK + 1, p.mr);
-	p.c_each = even(g->c, BLOCK, NR(dev));
+	p.mr = clef__conv_param(g, MR, rows);
+	p.k_each = even(g->k, clef__conv_param(g, BLOCK, ABOUT) + 1, p.mr);
+	p.c_each = even(g->c, clef__conv_param(g, BLOCK, ABOUT), NR(dev));
 	p.k_blocks = clef__divide_up(g->k, p.k_each);
 	p.c_blocks = clef__divide_up(g->c, p.c_each);
 	p.tile_blocks = clef__divide_up(g->n * clef__divide_up(g->oh, 4) * clef__divide_up(g->ow, 4 * p.piece),
@@ -80,9 +86,10 @@ static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way
 	plan p;
 
 	(void)way;
-	if (info->kind != CLEF_DEVICE_CPU || g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 ||
-	    g->dilation_h != 1 || g->dilation_w != 1 || g->groups != 1 || g->n < 1 || g->c < 1 || g->k < 1 ||
-	    g->oh < 1 || g->ow < 1 || g->h < 1 || g->w < 1)
+	if (!(clef__conv_has_rows(g->param[MR]) && TAKES_TILES(g->param[TILES])) || info->kind != CLEF_DEVICE_CPU ||
+	    g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 ||
+	    g->dilation_w != 1 || g->groups != 1 || g->n < 1 || g->c < 1 || g->k < 1 || g->oh < 1 || g->ow < 1 ||
+	    g->h < 1 || g->w < 1)
 		return false;
 	p = make_plan(dev, g);
 	return sizeof(float) * (p.v + p.p + p.turn + p.stage) <= info->local_memory;
@@ -169,6 +176,16 @@ static clef_status backward_weights(const clef__node *n, const clef__conv *g, co
 	return status;
 }
 
-const clef__conv_impl clef__conv_winograd_weights = {
-	"winograd_weights", fits, pays, NULL, NULL, backward_weights, 2e-4
-};
+static const int *candidate(const clef_device *dev, int i)
+{
+	static const int wide_sets[][CLEF__CONV_PARAMS] = { { 11 },       { 8 },        { 13, 16 },
+							    { 0, 0, 32 }, { 0, 0, 96 }, { 0, 0, 128 } };
+	static const int narrow_sets[][CLEF__CONV_PARAMS] = { { 6 },        { 4 },        { 5, 32 },
+							      { 0, 0, 32 }, { 0, 0, 96 }, { 0, 0, 128 } };
+
+	_Static_assert(sizeof(wide_sets) == sizeof(narrow_sets), "as many of both");
+	return i >= CLEF_COUNT(wide_sets) ? NULL : wide(dev) ? wide_sets[i] : narrow_sets[i];
+}
+
+const clef__conv_impl clef__conv_winograd_weights = { "winograd_weights", fits, pays,   NULL,     NULL,
+						      backward_weights,   2e-4, params, candidate };

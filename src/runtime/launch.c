@@ -58,18 +58,26 @@ static clef_status check_local_memory(const clef_device *dev, const clef__kernel
 /* One size for every launch of a kernel, since some drivers compile anew for each: on a CPU, large ones that share the
  * cost of a group, unless there is enough work in an item; on a GPU, a few wavefronts. Rows of a matrix may be short.
  */
-static void choose_local(const clef_device *dev, const clef__kernel *k, const clef__launch_opts *opts, size_t local[3])
+size_t clef__launch_shipped_group(const clef_device *dev, const clef__kernel *k, const clef__launch_opts *opts)
 {
 	bool cpu = dev->info.kind == CLEF_DEVICE_CPU;
 	bool rows = opts->global[1] > 1 || opts->global[2] > 1;
-	size_t most = opts->long_items ? (cpu ? 8 : 64) : rows ? 64 : cpu ? 1024 : 256;
+	size_t most = opts->long_items ? (cpu ? 8 : 64) : rows ? 64 : cpu ? 1024 : 256, size = 1;
 
 	most = CLEF__MIN(most, k->work_group_size);
 	most = CLEF__MIN(most, dev->max_item_size[0]);
-	local[0] = 1;
-	while (2 * local[0] <= most)
-		local[0] *= 2;
-	local[1] = local[2] = 1;
+	while (2 * size <= most)
+		size *= 2;
+	return size;
+}
+
+static clef_status choose_local(clef_device *dev, clef__kernel *k, const clef__launch_opts *opts, size_t local[3])
+{
+	if (clef__launch_group(dev, k, opts, &local[0]))
+		return clef_error_status();
+	if (!local[0])
+		local[0] = clef__launch_shipped_group(dev, k, opts);
+	return CLEF_OK;
 }
 
 static clef_status check_local(const clef_device *dev, const clef__kernel *k, const size_t local[3])
@@ -119,8 +127,8 @@ clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts)
 	for (const clef__arg *arg = opts->args; arg->kind != CLEF__ARG_END; arg++)
 		if (set_arg(dev, k, &index, arg))
 			return clef_error_status();
-	if (!local[0])
-		choose_local(dev, k, opts, local);
+	if (!local[0] && choose_local(dev, k, opts, local))
+		return clef_error_status();
 	if (check_local(dev, k, local))
 		return clef_error_status();
 	code = enqueue(dev, k, opts, local);

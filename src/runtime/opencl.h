@@ -10,6 +10,7 @@
 /* Buffers of 2^k, 1.25, 1.5 and 1.75 times 2^k bytes. */
 #define CLEF__SIZE_CLASSES (4 * 48)
 #define CLEF__STAGES       4
+#define CLEF__SIZE_LOGS    40
 
 typedef struct clef__kernel clef__kernel;
 typedef struct clef__program clef__program;
@@ -63,7 +64,18 @@ struct clef__kernel {
 	cl_kernel kernel;
 	size_t work_group_size; /* the most that this kernel takes here */
 	cl_ulong local_memory;  /* bytes of what it declares itself, without its arguments */
+	/* Work-group sizes that are kept for launches of 2^i work-items and more; 0: none; UINT16_MAX: not looked up
+	 * since the table of choices was at this change. */
+	uint16_t group[CLEF__SIZE_LOGS];
+	uint32_t group_of;
 };
+
+/* ---- launch.c and launch_tune.c ---- */
+
+/* The work-group size by the rules, and *size as it is kept for the launch, or 0. While problems are collected the
+ * launch is held, to be measured afterwards; which fails without memory. */
+size_t clef__launch_shipped_group(const clef_device *dev, const clef__kernel *k, const clef__launch_opts *opts);
+clef_status clef__launch_group(clef_device *dev, clef__kernel *k, const clef__launch_opts *opts, size_t *size);
 
 /* The name of an OpenCL error code, without "CL_"; "error -1234" for one that is unknown. */
 const char *clef__cl_error(cl_int code);

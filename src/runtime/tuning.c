@@ -104,6 +104,7 @@ clef_status clef__tuning_insert(clef__tuning *t, const clef__tuned *new)
 	int at = find_place(t, new->problem, &found);
 	clef__tuned *copy;
 
+	t->changes++;
 	if (found) {
 		*t->entry[at] = *new;
 		return CLEF_OK;
@@ -123,6 +124,7 @@ clef_status clef__tuning_insert(clef__tuning *t, const clef__tuned *new)
 static void take_out(clef__tuning *t, int at)
 {
 	free(t->entry[at]);
+	t->changes++;
 	t->count--;
 	memmove(&t->entry[at], &t->entry[at + 1], (size_t)(t->count - at) * sizeof(*t->entry));
 }
@@ -175,6 +177,7 @@ clef_status clef__tuning_open(clef_device *dev)
 	if (!dev->tuning)
 		return CLEF_ERROR_MEMORY;
 	dev->tuning->use = true;
+	dev->tuning->changes = 1;
 	status = read_limit(dev);
 	if (!status)
 		status = find_path(dev->tuning);
@@ -188,6 +191,7 @@ void clef__tuning_close(clef_device *dev)
 	while (t && t->count)
 		take_out(t, t->count - 1);
 	if (t) {
+		clef__launches_release(dev);
 		free(t->entry);
 		free(t->path);
 	}

@@ -145,6 +145,13 @@ clef_status clef__clblast_measure(clef_device *dev, const char *problem, const c
 				  bool *done);
 clef_status clef__clblast_measurable(clef_device *dev, const char *problem);
 
+/* launch_tune.c: measures "launch norm norm_forward log20", 2^20 work-items and more, of which one must have occurred
+ * while problems were watched; it is held, with its buffers, until all are released. */
+clef_status clef__launch_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
+				 bool *done);
+clef_status clef__launch_measurable(clef_device *dev, const char *problem);
+void clef__launches_release(clef_device *dev);
+
 /* Whether it could; ERROR_INVALID for what is no product, ERROR_STATE where $CLEF_GEMM leaves no choice. */
 clef_status clef__gemm_measurable(clef_device *dev, const char *problem);
 

@@ -5,6 +5,8 @@
 
 #include "tuning.h"
 
+typedef struct clef__held_launch clef__held_launch;
+
 typedef struct clef__tuning {
 	clef__tuned **entry; /* sorted by problem */
 	int count, capacity;
@@ -15,6 +17,8 @@ typedef struct clef__tuning {
 	double first_use; /* seconds */
 	clef__key_fn watch;
 	void *watch_user;
+	uint32_t changes;        /* of the table, from 1 */
+	clef__held_launch *held; /* see launch_tune.c */
 } clef__tuning;
 
 /* Into the table alone; the problem's earlier choice is replaced. */

@@ -12,7 +12,7 @@ typedef struct clef__session {
 	clef_tune_opts opts;
 	clef_tune_report report;
 	double start, reserve; /* when it began; seconds to be left for other things */
-	char **problem;        /* in the order of their occurrence */
+	char **problem;        /* in the order of their occurrence, and of who chooses */
 	int count, capacity;
 	int done;
 	clef_status status; /* of collecting */

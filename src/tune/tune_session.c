@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tuning a list of problems. Every problem that an operation chooses for is told to whoever listens, so the list comes
- * from running the operations, and is exactly what they use. The time that is left is shared out evenly among the
- * problems that are left: one that needs less leaves the others more.
+ * from running the operations, and is exactly what they use. The time that is left is shared out among the problems
+ * that are left, more for those with more candidates: one that needs less leaves the others more. Work-group sizes come
+ * last, because which kernels run depends on the choices before them.
  */
 #include "tune_internal.h"
 
@@ -44,15 +45,18 @@ static bool is_changed(const clef__tuned *t)
 static const struct {
 	const char *begins; /* the text of its problems */
 	double most;        /* seconds for one */
+	double share;       /* of one in the time */
 	clef_status (*measurable)(clef_device *dev, const char *problem);
 	clef_status (*measure)(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,
 			       bool *done);
 } choosers[] = {
-	{ "gemm ", MOST, clef__gemm_measurable, clef__gemm_measure },
-	{ "conv ", MOST, clef__conv_measurable, clef__conv_measure },
+	{ "gemm ", MOST, 1, clef__gemm_measurable, clef__gemm_measure },
+	{ "conv ", MOST, 1, clef__conv_measurable, clef__conv_measure },
 	/* Each set of parameters is compiled for many seconds. */
-	{ "clblast ", 600, clef__clblast_measurable, clef__clblast_measure },
+	{ "clblast ", 600, 1, clef__clblast_measurable, clef__clblast_measure },
+	{ "launch ", 2, 0.1, clef__launch_measurable, clef__launch_measure },
 };
+#define LAST "launch "
 
 static int find_chooser(const char *problem)
 {
@@ -75,6 +79,21 @@ clef_status clef__session_begin(clef__session *s, const char *function, clef_dev
 	return CLEF_OK;
 }
 
+static bool is_last(const char *problem)
+{
+	return strncmp(problem, LAST, strlen(LAST)) == 0;
+}
+
+/* Those that come last stay behind the others that are not done. */
+static void put(clef__session *s, char *problem)
+{
+	int at = s->count++;
+
+	for (; at > s->done && !is_last(problem) && is_last(s->problem[at - 1]); at--)
+		s->problem[at] = s->problem[at - 1];
+	s->problem[at] = problem;
+}
+
 static void add(void *user, const char *problem)
 {
 	clef__session *s = user;
@@ -88,7 +107,7 @@ static void add(void *user, const char *problem)
 			clef__grow(&s->problem, &s->capacity, s->count + 1, sizeof(*s->problem), "a list of problems");
 	copy = s->status ? NULL : clef__strdup(problem);
 	if (copy)
-		s->problem[s->count++] = copy;
+		put(s, copy);
 	else
 		s->status = CLEF_ERROR_MEMORY;
 }
@@ -115,6 +134,15 @@ static double left_of(const clef__session *s)
 	return s->opts.budget - s->reserve - (clef__seconds() - s->start);
 }
 
+static double shares_left(const clef__session *s)
+{
+	double sum = 0;
+
+	for (int i = s->done; i < s->count; i++)
+		sum += choosers[find_chooser(s->problem[i])].share;
+	return sum;
+}
+
 void clef__session_tell(clef__session *s, const char *problem, const clef_tune_result *result, double more)
 {
 	double elapsed = clef__seconds() - s->start;
@@ -122,7 +150,7 @@ void clef__session_tell(clef__session *s, const char *problem, const clef_tune_r
 
 	if (problem) {
 		/* As long for those to come as for those that were. */
-		p.left = s->done ? elapsed / s->done * (s->count - s->done) : MOST * s->count;
+		p.left = s->done ? elapsed / s->done * (s->count - s->done) : MOST * shares_left(s);
 		p.left += s->reserve;
 		if (s->opts.budget > 0)
 			p.left = CLEF__MAX(CLEF__MIN(p.left, s->opts.budget - elapsed), 0);
@@ -164,14 +192,15 @@ clef_status clef__session_tune(clef__session *s)
 	for (; s->done < s->count && !status; s->done++) {
 		const char *problem = s->problem[s->done];
 		const clef__tuned *t = find(s->dev, problem);
-		double most = choosers[find_chooser(problem)].most, seconds = most;
+		int chooser = find_chooser(problem);
+		double seconds = choosers[chooser].most;
 
 		if (t && !t->first_use && !s->opts.again) {
 			s->report.known++;
 			continue;
 		}
 		if (s->opts.budget > 0)
-			seconds = CLEF__MIN(most, left_of(s) / (s->count - s->done));
+			seconds = CLEF__MIN(seconds, left_of(s) * choosers[chooser].share / shares_left(s));
 		if (seconds < LEAST || clef__session_stopped(s))
 			break;
 		status = tune_one(s, problem, seconds);
@@ -190,6 +219,7 @@ clef_status clef__session_end(clef__session *s, clef_status status, clef_tune_re
 		free(s->problem[i]);
 	}
 	free(s->problem);
+	clef__launches_release(s->dev);
 	s->report.seconds = clef__seconds() - s->start;
 	if (report)
 		*report = s->report;
