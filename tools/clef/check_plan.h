@@ -20,6 +20,7 @@ typedef struct check_case {
 	char problem[256];
 	char family[64];
 	check_state state;
+	int worker; /* of a case that runs */
 	clef_check_result result;
 } check_case;
 

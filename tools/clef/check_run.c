@@ -1,22 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs the cases in child processes, each of which takes a part of them and reports the beginning and the end of every
- * case on a line of its own. Where one ends before its part does, the case that it had begun is the one that its driver
- * died of, and another child takes the rest.
+ * Runs the cases in child processes, which report the beginning and the end of every case on a line of its own. Where
+ * one ends too early, the case that it had begun is the one that its driver died of, and another child takes the rest.
+ *
+ * Most of the time of a first run goes into compiling, and cases of a family share kernels. So a child claims a few
+ * neighbours of one family at a time, and no kernel is compiled twice at once; from the end of the list on, because
+ * the longest cases, whole networks, are there.
  */
+#define _DEFAULT_SOURCE
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "check_plan.h"
 #include "child.h"
 #include "tool.h"
 
+#define MOST_TOGETHER 8
+
+/* Cases that are claimed together: `owner` is the worker, or -1. In memory that the children share. */
+typedef struct group {
+	int first, count;
+	atomic_int owner;
+} group;
+
 typedef struct worker {
 	child process;
 	check_plan *plan;
+	group *groups;
+	int group_count, index;
 	const check_run_opts *opts;
 	check_device *device;
-	int first, step; /* its cases: first, first + step, ... */
 	bool opened;
 	char failure[512]; /* why its device could not be opened */
 } worker;
@@ -50,6 +65,14 @@ static void check_one(FILE *out, clef_device *dev, const check_case *c, int i)
 		r.gradient_error, r.gradient_limit, r.seconds, r.message);
 }
 
+/* True where the group is the worker's now, or was: of the child before this one. */
+static bool claim(const worker *w, group *g)
+{
+	int nobody = -1;
+
+	return atomic_compare_exchange_strong(&g->owner, &nobody, w->index) || nobody == w->index;
+}
+
 static void work(void *arg, FILE *out)
 {
 	const worker *w = arg;
@@ -64,9 +87,14 @@ static void work(void *arg, FILE *out)
 		return;
 	}
 	print_device(out, clef_device_get_info(dev));
-	for (int i = w->first; i < w->plan->count; i += w->step)
-		if (w->plan->cases[i].state == CHECK_WAITS)
-			check_one(out, dev, &w->plan->cases[i], i);
+	for (int k = w->group_count - 1; k >= 0; k--)
+		if (claim(w, &w->groups[k]))
+			for (int i = 0; i < w->groups[k].count; i++) {
+				const check_case *c = &w->plan->cases[w->groups[k].first + i];
+
+				if (c->state == CHECK_WAITS)
+					check_one(out, dev, c, w->groups[k].first + i);
+			}
 }
 
 /* ---- in the parent ---- */
@@ -133,17 +161,24 @@ static void read_line(void *user, char *line)
 		snprintf(w->failure, sizeof(w->failure), "%s", fields ? fields : "");
 	else if (!strcmp(event, "start")) {
 		i = atoi(next_field(&fields));
-		if (i >= 0 && i < w->plan->count)
+		if (i >= 0 && i < w->plan->count) {
 			w->plan->cases[i].state = CHECK_RUNS;
+			w->plan->cases[i].worker = w->index;
+		}
 	} else if (!strcmp(event, "end"))
 		read_end(w, fields);
 }
 
 static bool has_work(const worker *w)
 {
-	for (int i = w->first; i < w->plan->count; i += w->step)
-		if (w->plan->cases[i].state == CHECK_WAITS)
-			return true;
+	for (int k = 0; k < w->group_count; k++) {
+		int owner = atomic_load(&w->groups[k].owner);
+
+		for (int i = 0; i < w->groups[k].count; i++)
+			if ((owner < 0 || owner == w->index) &&
+			    w->plan->cases[w->groups[k].first + i].state == CHECK_WAITS)
+				return true;
+	}
 	return false;
 }
 
@@ -164,10 +199,10 @@ static bool blame(worker *w)
 {
 	bool blamed = false;
 
-	for (int i = w->first; i < w->plan->count; i += w->step) {
+	for (int i = 0; i < w->plan->count; i++) {
 		check_case *c = &w->plan->cases[i];
 
-		if (c->state != CHECK_RUNS)
+		if (c->state != CHECK_RUNS || c->worker != w->index)
 			continue;
 		c->state = CHECK_CRASHED;
 		c->result = (clef_check_result){ .verdict = CLEF_VERDICT_FAILED };
@@ -196,27 +231,59 @@ static int settle(worker *w)
 	return -1;
 }
 
-int check_run(check_plan *plan, const check_run_opts *opts, check_device *device)
+static int make_groups(const check_plan *plan, int jobs, group *groups)
 {
-	worker *workers;
-	child *list[CHILD_MOST];
-	int jobs = opts->jobs < plan->count ? opts->jobs : plan->count, status = -1, ended = 0;
+	int count = 0, most = plan->count / jobs < MOST_TOGETHER ? plan->count / jobs : MOST_TOGETHER;
 
-	jobs = jobs < 1 ? 1 : jobs > CHILD_MOST ? CHILD_MOST : jobs;
-	workers = calloc((size_t)jobs, sizeof(*workers));
-	if (!workers) {
-		complain("no memory for %d processes", jobs);
-		return EXIT_FAILED;
+	for (int i = 0; i < plan->count; i++) {
+		group *g = count ? &groups[count - 1] : NULL;
+
+		if (g && g->count < most && strcmp(plan->cases[i].family, plan->cases[g->first].family) == 0) {
+			g->count++;
+			continue;
+		}
+		groups[count].first = i;
+		groups[count].count = 1;
+		atomic_init(&groups[count++].owner, -1);
 	}
+	return count;
+}
+
+static int run_jobs(worker *workers, int jobs, double limit)
+{
+	child *list[CHILD_MOST];
+	int status = -1, ended;
+
 	for (int i = 0; i < jobs; i++) {
-		workers[i] = (worker){ .plan = plan, .opts = opts, .device = device, .first = i, .step = jobs };
 		list[i] = &workers[i].process;
 		start(&workers[i]);
 	}
-	while (status < 0 && (ended = child_wait(list, jobs, opts->limit)) >= 0)
+	while (status < 0 && (ended = child_wait(list, jobs, limit)) >= 0)
 		status = settle(&workers[ended]);
 	for (int i = 0; i < jobs; i++)
 		child_free(&workers[i].process);
-	free(workers);
+	return status;
+}
+
+int check_run(check_plan *plan, const check_run_opts *opts, check_device *device)
+{
+	worker workers[CHILD_MOST];
+	int jobs = opts->jobs < plan->count ? opts->jobs : plan->count, status, count;
+	size_t size = sizeof(group) * (size_t)(plan->count + 1);
+	group *groups = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (groups == MAP_FAILED) {
+		complain("no memory for %d cases", plan->count);
+		return EXIT_FAILED;
+	}
+	jobs = jobs < 1 ? 1 : jobs > CHILD_MOST ? CHILD_MOST : jobs;
+	count = make_groups(plan, jobs, groups);
+	memset(workers, 0, sizeof(workers));
+	for (int i = 0; i < jobs; i++)
+		workers[i] = (worker){
+			.plan = plan, .groups = groups, .group_count = count, .index = i, .opts = opts, .device = device
+		};
+	status = run_jobs(workers, jobs, opts->limit);
+	munmap(groups, size);
 	return status;
 }
