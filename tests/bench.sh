@@ -22,6 +22,7 @@ bench_helps() {
 
 try "bench --help" bench_helps
 try "a problem with a wrong word" refuses 2 '"out" means nothing to linear; there are x, out' bench "linear x3 out"
+try "what is no operation" refuses 2 'optim is no operation that can be timed' bench relu optim
 try "no such operation" refuses 2 '"conw2d" is no operation' bench "conw2d n3"
 try "a shape that is none" refuses 2 '"x3q"' bench "relu x3q"
 try "a file of problems that is not there" refuses 1 'nowhere.txt cannot be read' bench @nowhere.txt

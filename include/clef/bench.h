@@ -151,9 +151,13 @@ CLEF_API const clef_bench_network *clef_bench_networks(clef_bench_effort effort,
  * Adds a row "forward", of an operation as a problem (check.h), and one "backward" where it has gradients: all of them,
  * from that of the result. Forward is right when elements all over the result agree with the reference in double
  * precision, and all runs gave the same bits; backward, when the gradients together foretell what moving the operands
- * does to the result. ERROR_INVALID for a text that is no problem, ERROR_STATE without limits.
+ * does to the result. Errors: those of clef_bench_measurable(); ERROR_STATE without limits.
  */
 CLEF_API clef_status clef_bench_problem(clef_bench *b, const char *problem);
+
+/* Whether it can be: ERROR_INVALID for a text that is no problem, or that names a check of something else than an
+ * operation, "optim rule=adam", which networks time. */
+CLEF_API clef_status clef_bench_measurable(const char *problem);
 
 /* The problems that a run of this effort takes: shapes of layers of the networks above. */
 CLEF_API const char *const *clef_bench_problems(clef_bench_effort effort, int *count);

@@ -247,21 +247,42 @@ static clef_status run(clef__bench_op *op)
 
 	for (int i = 0; i < op->p.operands; i++)
 		gradients |= clef__bench_has_gradient(op, i);
-	if (!s && (op->p.family->run || open_op(op))) {
+	if (!s && open_op(op)) {
 		clef_bench_row *row = clef__bench_add(op->b, false, op->p.text, "forward", op->p.family->name);
 
 		if (!row)
 			return clef_error_status();
-		if (op->p.family->run)
-			clef__bench_set_state(row, CLEF_BENCH_FAILED,
-					      clef__strdup("it is no operation that can be timed"));
-		else
-			clef__bench_set_failed(row);
+		clef__bench_set_failed(row);
 		return CLEF_OK;
 	}
 	go_on = !s && run_pass(op, 0, &probe, &s);
 	if (go_on && gradients)
 		run_pass(op, 1, &probe, &s);
+	return s;
+}
+
+static clef_status parse_operation(const char *problem, clef__problem *p)
+{
+	clef_status s = clef__problem_parse(problem, p);
+
+	if (!s && !p->family->apply)
+		return clef__fail(CLEF_ERROR_INVALID,
+				  "\"%s\": %s is no operation that can be timed; updates and networks as a whole are "
+				  "timed as networks",
+				  problem, p->family->name);
+	return s;
+}
+
+clef_status clef_bench_measurable(const char *problem)
+{
+	clef__problem *p;
+	clef_status s;
+
+	if (!problem)
+		return clef__null_argument("clef_bench_measurable");
+	p = clef__calloc(1, sizeof(*p), "a problem");
+	s = p ? parse_operation(problem, p) : CLEF_ERROR_MEMORY;
+	free(p);
 	return s;
 }
 
@@ -278,7 +299,7 @@ clef_status clef_bench_problem(clef_bench *b, const char *problem)
 	if (!op)
 		return CLEF_ERROR_MEMORY;
 	op->b = b;
-	s = clef__problem_parse(problem, &op->p);
+	s = parse_operation(problem, &op->p);
 	if (!s)
 		s = run(op);
 	close_op(op);

@@ -147,6 +147,17 @@ static int check_options(const bench_options *o)
 
 /* ---- the command ---- */
 
+/* Before minutes have gone by. */
+static int check_problems(const check_plan *problems)
+{
+	for (int i = 0; i < problems->count; i++)
+		if (clef_bench_measurable(problems->cases[i].problem)) {
+			complain("%s", reason());
+			return EXIT_MISUSED;
+		}
+	return -1;
+}
+
 static int measure(const bench_options *o)
 {
 	check_plan problems = { NULL, 0, 0 };
@@ -154,6 +165,8 @@ static int measure(const bench_options *o)
 	clef_bench *b = NULL;
 	int count = 0, status = check_plan_words(&problems, &o->words, o->full);
 
+	if (status < 0)
+		status = check_problems(&problems);
 	if (status < 0 && o->read) {
 		all = clef_bench_read(o->read, &count);
 		if (!all)
