@@ -13,6 +13,7 @@
 #include "conv_internal.h"
 #include "gemm.h"
 #include "gemm_case.h"
+#include "variant.h"
 
 static void setup(void)
 {
@@ -527,8 +528,9 @@ static void measure_all(clef_device *dev, const char *problem)
 	clef__tuned t;
 	bool done;
 
-	ck_ok(strncmp(problem, "gemm", 4) == 0 ? clef__gemm_measure(dev, problem, &how, &t, &done)
-					       : clef__conv_measure(dev, problem, &how, &t, &done));
+	ck_ok(strncmp(problem, "gemm", 4) == 0   ? clef__gemm_measure(dev, problem, &how, &t, &done)
+	      : strncmp(problem, "conv", 4) == 0 ? clef__conv_measure(dev, problem, &how, &t, &done)
+						 : clef__variant_measure(dev, problem, &how, &t, &done));
 	ck_assert_msg(done && !t.wrong[0] && test_warnings == 0, "%s: %s", problem, test_warning);
 	ck_assert_str_eq(t.problem, problem);
 }
@@ -570,6 +572,82 @@ START_TEST(convolutions_are_right)
 	measure_ways(shapes[_i], false);
 	if (test_long())
 		measure_ways(shapes[_i], true);
+}
+END_TEST
+
+/* Pools and normalizations: all ways, and the one that is kept is the one that is taken. */
+START_TEST(ways_are_right)
+{
+	static const char *const problems[] = {
+		"pool max1 planes6 h9 w11 oh5 ow6 kh3 kw3 sh2 sw2 ph1 pw1",
+		"pool planes6 h33 w7 oh17 ow2 kh2 kw5 sh2 sw2 ph1 nopad1",
+		"pool max1 planes3 h5 w6 oh2 ow4 adaptive1",
+		"pool planes40 h1 w1 oh1 ow1",
+		"normalize n3 c5 i7",
+		"normalize n2 c17 i300",
+		"normalize n6 c3 i1",
+	};
+	clef_device *dev = ck_new(clef_device_open(NULL));
+
+	for (int i = 0; i < CLEF_COUNT(problems); i++)
+		measure_all(dev, problems[i]);
+	clef_device_close(dev);
+}
+END_TEST
+
+static const char *chosen;
+
+static void note_way(void *user, const char *problem)
+{
+	(void)user;
+	if (strncmp(problem, "pool ", 5) == 0)
+		chosen = problem[5] == 'm' ? "max" : "mean";
+}
+
+/* A pooling and its gradient, one after the other; the problem that it is. */
+static void pool(clef_device *dev, float out[2 * 3 * 4 * 4 + 2 * 3 * 8 * 8], bool record_only)
+{
+	clef_tape *tape = ck_new(clef_tape_new(dev));
+	clef_tensor *x, *y;
+	float values[2 * 3 * 8 * 8];
+
+	for (int i = 0; i < CLEF_COUNT(values); i++)
+		values[i] = (float)(i * 37 % 101);
+	x = ck_new(clef_tensor_from(dev, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(2, 3, 8, 8), values }));
+	ck_ok(clef_requires_grad(x, true));
+	ck_ok(clef_tape_begin(tape));
+	y = ck_new(clef_max_pool2d(x, &(clef_max_pool_opts){ .kernel = 2 }));
+	if (!record_only) {
+		ck_ok(clef_read(y, out, sizeof(float) * 96));
+		ck_ok(clef_backward(clef_sum(y, NULL)));
+		ck_ok(clef_read(clef_grad(x), out + 96, sizeof(float) * 384));
+	}
+	clef_tensor_free(x);
+	clef_tape_free(tape);
+}
+
+START_TEST(ways_are_kept)
+{
+	static const char problem[] = "pool max1 planes6 h8 w8 oh4 ow4 kh2 kw2 sh2 sw2";
+	clef_device *dev = ck_new(clef_device_open(NULL));
+	float first[480], second[480];
+
+	clef__tuning_watch(dev, note_way, NULL);
+	pool(dev, first, false);
+	clef__tuning_watch(dev, NULL, NULL);
+	ck_assert_str_eq(chosen, "max");
+	ck_assert_ptr_null(clef__tuning_look(dev, problem));
+	keep(dev, problem, "elements", NULL, 0);
+	pool(dev, second, false);
+	ck_assert(memcmp(first, second, sizeof(first)) == 0);
+	ck_assert_int_eq(test_warnings, 0);
+	keep(dev, problem, "elements", "rows", 4);
+	pool(dev, second, true);
+	ck_assert_int_eq(test_warnings, 1);
+	ck_assert_msg(strstr(test_warning, problem) != NULL, "%s", test_warning);
+	ck_fails(clef__variant_measurable(dev, "pool max1 planes6 h8"), CLEF_ERROR_INVALID, "is no problem");
+	ck_fails(clef__variant_measurable(dev, "normalize n1 c4 i1"), CLEF_ERROR_INVALID, "is no problem");
+	clef_device_close(dev);
 }
 END_TEST
 
@@ -636,6 +714,8 @@ Suite *tuning_choice_suite(void)
 	tcase_add_loop_test(c, choices_that_cannot_be_used, 0, 8);
 	tcase_add_test(c, products_are_chosen);
 	tcase_add_test(c, sizes_of_work_groups);
+	tcase_add_test(c, ways_are_right);
+	tcase_add_test(c, ways_are_kept);
 	tcase_add_loop_test(c, parameters_of_clblast, 0, 2);
 	tcase_add_test(c, first_use_is_kept);
 	tcase_add_test(c, nothing_is_measured_unless_asked);

@@ -8,8 +8,13 @@
 
 clef_status clef__avg_pool_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
 {
+	clef_status status = clef__pool_infer(n, shape);
+	clef__pool *p = clef__own_opts(n);
+
 	(void)dtype;
-	return clef__pool_infer(n, shape);
+	if (!status)
+		p->way = clef__pool_choose(n, p, false);
+	return status;
 }
 
 /* Adaptive, with one output an image. */
@@ -73,7 +78,7 @@ clef_status clef__avg_pool_backward(const clef__node *n, const clef_tensor *dy, 
 
 	if (!dx->dx)
 		return CLEF_OK;
-	if (clef__pool_by_rows(x))
+	if (p->way == CLEF__POOL_ROWS)
 		return backward_rows(n, dy, dx);
 	return clef__launch(x->dev,
 			    &(clef__launch_opts){

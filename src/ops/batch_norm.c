@@ -8,6 +8,11 @@
 
 #include "norm_internal.h"
 
+typedef struct own_opts {
+	clef_batch_norm_opts given; /* first: who exports a network knows these only */
+	int way;                    /* in training; before infer() one more, or 0 to choose */
+} own_opts;
+
 /* The places of the operands, which depend on whether there are w and b. */
 static int running(const clef__node *n)
 {
@@ -54,7 +59,8 @@ static clef_status check_options(const clef__node *n)
 static clef_status infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
 {
 	static const char *const names[] = { "w", "b", "running_mean", "running_var" };
-	const clef_batch_norm_opts *opts = n->opts;
+	own_opts *own = clef__own_opts(n);
+	const clef_batch_norm_opts *opts = &own->given;
 	clef_status status = clef__norm_infer(n, opts->eps, shape);
 
 	(void)dtype;
@@ -67,6 +73,11 @@ static clef_status infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
 			status = clef__op_fail(n, CLEF_ERROR_INVALID,
 					       "%s requires a gradient, but no gradient flows to running statistics",
 					       names[i + 4 - n->inputs]);
+	if (!status && opts->training && !own->way) {
+		const clef__norm v = view(n);
+
+		own->way = clef__norm_choose(n, &v) + 1;
+	}
 	return status ? status : clef__norm_save(n, shape->dim[1]);
 }
 
@@ -98,6 +109,13 @@ static clef_status update_running(const clef__node *n, const clef__norm *v)
 			    });
 }
 
+static bool by_channels(const clef__node *n)
+{
+	const own_opts *own = n->opts;
+
+	return own->given.training && own->way == CLEF__NORM_CHANNELS + 1;
+}
+
 static clef_status forward(const clef__node *n)
 {
 	const clef_batch_norm_opts *opts = n->opts;
@@ -106,7 +124,7 @@ static clef_status forward(const clef__node *n)
 
 	if (n->y->numel == 0)
 		return CLEF_OK;
-	if (clef__norm_by_channels(n->y->dev, &v)) {
+	if (by_channels(n)) {
 		bool move = !opts->keep_running;
 
 		return clef__norm_train(n, &v, move ? n->x[running(n)] : NULL, move ? n->x[running(n) + 1] : NULL,
@@ -126,39 +144,49 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 {
 	const clef__norm v = view(n);
 
-	if (n->x[0]->numel && clef__norm_by_channels(n->y->dev, &v))
+	if (n->x[0]->numel && by_channels(n))
 		return clef__norm_train_backward(n, &v, dy, dx, dx + 1, dx + 2);
 	return clef__norm_backward(n, &v, dy, dx, dx + 1, dx + 2);
 }
 
 static const clef__op batch_norm = { "batch_norm", infer, forward, backward };
 
-static clef_tensor *apply(clef_tensor *const *x, int inputs, const clef_batch_norm_opts *given)
+static clef_tensor *apply(clef_tensor *const *x, int inputs, const clef_batch_norm_opts *given, int way)
 {
-	clef_batch_norm_opts opts = { 0 };
+	own_opts own = { .way = way };
+	clef_batch_norm_opts *opts = &own.given;
 
 	if (given)
-		opts = *given;
-	if (opts.eps == 0)
-		opts.eps = 1e-5f;
-	if (opts.momentum == 0)
-		opts.momentum = 0.1f;
-	if (clef__activation_fuses(opts.activation)) {
-		opts.activation = clef__activation_resolve(opts.activation);
-		return clef__apply(&batch_norm, x, inputs, &opts, sizeof(opts));
+		*opts = *given;
+	if (opts->eps == 0)
+		opts->eps = 1e-5f;
+	if (opts->momentum == 0)
+		opts->momentum = 0.1f;
+	if (clef__activation_fuses(opts->activation)) {
+		opts->activation = clef__activation_resolve(opts->activation);
+		return clef__apply(&batch_norm, x, inputs, &own, sizeof(own));
 	}
-	opts.activation = (clef_activation){ CLEF_ACT_NONE };
-	return clef_activate(clef__apply(&batch_norm, x, inputs, &opts, sizeof(opts)), given->activation);
+	opts->activation = (clef_activation){ CLEF_ACT_NONE };
+	return clef_activate(clef__apply(&batch_norm, x, inputs, &own, sizeof(own)), given->activation);
 }
 
 clef_tensor *clef_batch_norm(clef_tensor *x, clef_tensor *w, clef_tensor *b, clef_tensor *running_mean,
 			     clef_tensor *running_var, const clef_batch_norm_opts *opts)
 {
-	return apply((clef_tensor *[]){ x, w, b, running_mean, running_var }, 5, opts);
+	return apply((clef_tensor *[]){ x, w, b, running_mean, running_var }, 5, opts, 0);
 }
 
 clef_tensor *clef_batch_norm_plain(clef_tensor *x, clef_tensor *running_mean, clef_tensor *running_var,
 				   const clef_batch_norm_opts *opts)
 {
-	return apply((clef_tensor *[]){ x, running_mean, running_var }, 3, opts);
+	return apply((clef_tensor *[]){ x, running_mean, running_var }, 3, opts, 0);
+}
+
+/* Without moving anything, so that any two tensors do for the running statistics. */
+clef_tensor *clef__batch_norm_by(clef_tensor *x, clef_tensor *w, clef_tensor *b, int way)
+{
+	const clef_batch_norm_opts opts = { .training = true, .keep_running = true };
+	clef_tensor *still = clef_detach(w);
+
+	return apply((clef_tensor *[]){ x, w, b, still, still }, 5, &opts, way + 1);
 }

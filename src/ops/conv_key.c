@@ -4,50 +4,24 @@
 
 static const char *const way_names[CLEF__CONV_WAYS] = { "forward", "backward_data", "backward_weights" };
 
-/* Those with a default are left out where they have it. */
-static const struct {
-	const char *name;
-	size_t offset;
-	int otherwise, least;
-} fields[] = {
-	{ "n", offsetof(clef__conv, n), -1, 1 },          { "c", offsetof(clef__conv, c), -1, 1 },
-	{ "h", offsetof(clef__conv, h), -1, 1 },          { "w", offsetof(clef__conv, w), -1, 1 },
-	{ "k", offsetof(clef__conv, k), -1, 1 },          { "r", offsetof(clef__conv, r), -1, 1 },
-	{ "s", offsetof(clef__conv, s), -1, 1 },          { "oh", offsetof(clef__conv, oh), -1, 1 },
-	{ "ow", offsetof(clef__conv, ow), -1, 1 },        { "sh", offsetof(clef__conv, stride_h), 1, 1 },
-	{ "sw", offsetof(clef__conv, stride_w), 1, 1 },   { "pt", offsetof(clef__conv, pad_top), 0, 0 },
-	{ "pl", offsetof(clef__conv, pad_left), 0, 0 },   { "dh", offsetof(clef__conv, dilation_h), 1, 1 },
-	{ "dw", offsetof(clef__conv, dilation_w), 1, 1 }, { "g", offsetof(clef__conv, groups), 1, 1 },
+#define FIELD(name, field, otherwise, least)                                                                           \
+	{                                                                                                              \
+		name, offsetof(clef__conv, field), otherwise, least                                                    \
+	}
+/* clang-format off */
+static const clef__key_field fields[] = {
+	FIELD("n", n, -1, 1), FIELD("c", c, -1, 1), FIELD("h", h, -1, 1), FIELD("w", w, -1, 1),
+	FIELD("k", k, -1, 1), FIELD("r", r, -1, 1), FIELD("s", s, -1, 1), FIELD("oh", oh, -1, 1), FIELD("ow", ow, -1, 1),
+	FIELD("sh", stride_h, 1, 1), FIELD("sw", stride_w, 1, 1), FIELD("pt", pad_top, 0, 0), FIELD("pl", pad_left, 0, 0),
+	FIELD("dh", dilation_h, 1, 1), FIELD("dw", dilation_w, 1, 1), FIELD("g", groups, 1, 1), { NULL },
 };
-
-static int *field_of(clef__conv *g, int i)
-{
-	return (int *)(void *)((char *)g + fields[i].offset);
-}
+/* clang-format on */
 
 void clef__conv_key(const clef__conv *g, clef__conv_way way, char text[CLEF__KEY_TEXT])
 {
-	clef__conv copy = *g;
-
 	strcpy(text, "conv ");
 	strcat(text, way_names[way]);
-	for (int i = 0; i < CLEF_COUNT(fields); i++)
-		if (*field_of(&copy, i) != fields[i].otherwise)
-			clef__key_add(text, fields[i].name, *field_of(&copy, i));
-}
-
-static bool parse_field(const char **text, clef__conv *g)
-{
-	int letters = (int)strspn(*text, "abcdefghijklmnopqrstuvwxyz"), used = 0;
-
-	for (int i = 0; i < CLEF_COUNT(fields); i++)
-		if ((int)strlen(fields[i].name) == letters && strncmp(*text, fields[i].name, (size_t)letters) == 0 &&
-		    sscanf(*text + letters, "%9d%n", field_of(g, i), &used) == 1 &&
-		    *field_of(g, i) >= fields[i].least) {
-			*text += letters + used;
-			return true;
-		}
-	return false;
+	clef__key_write(text, fields, g);
 }
 
 /* The last tap of the last output must lie in the image with its padding, which is as much as at the beginning, or a
@@ -69,24 +43,17 @@ static bool is_consistent(const clef__conv *g)
 
 bool clef__conv_key_parse(const char *text, clef__conv *g, clef__conv_way *way)
 {
-	bool found = false;
-
 	*g = (clef__conv){ .n = 0 };
-	for (int i = 0; i < CLEF_COUNT(fields); i++)
-		*field_of(g, i) = fields[i].otherwise;
 	if (strncmp(text, "conv ", 5) != 0)
 		return false;
 	text += 5;
-	for (int i = 0; i < CLEF__CONV_WAYS && !found; i++)
-		if (strncmp(text, way_names[i], strlen(way_names[i])) == 0 && text[strlen(way_names[i])] == ' ') {
-			text += strlen(way_names[i]);
+	for (int i = 0; i < CLEF__CONV_WAYS; i++) {
+		size_t letters = strlen(way_names[i]);
+
+		if (strncmp(text, way_names[i], letters) == 0 && text[letters] == ' ') {
 			*way = (clef__conv_way)i;
-			found = true;
+			return clef__key_read(text + letters, fields, g) && is_consistent(g);
 		}
-	while (found && *text == ' ') {
-		text++;
-		if (!parse_field(&text, g))
-			return false;
 	}
-	return found && !*text && is_consistent(g);
+	return false;
 }

@@ -9,9 +9,13 @@
 clef_status clef__max_pool_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype)
 {
 	clef_status status = clef__pool_infer(n, shape);
+	clef__pool *p = clef__own_opts(n);
 
 	(void)dtype;
-	return status ? status : clef__save(n, 0, CLEF_INT32, *shape);
+	if (status)
+		return status;
+	p->way = clef__pool_choose(n, p, true);
+	return clef__save(n, 0, CLEF_INT32, *shape);
 }
 
 static clef_status forward_rows(const clef__node *n)
@@ -40,7 +44,7 @@ clef_status clef__max_pool_forward(const clef__node *n)
 	const clef__pool *p = n->opts;
 	const clef_tensor *x = n->x[0], *y = n->y;
 
-	if (clef__pool_by_rows(x))
+	if (p->way == CLEF__POOL_ROWS)
 		return forward_rows(n);
 	return clef__launch(x->dev, &(clef__launch_opts){
 					    .program = "max_pool",
@@ -82,7 +86,7 @@ clef_status clef__max_pool_backward(const clef__node *n, const clef_tensor *dy, 
 
 	if (!dx->dx)
 		return CLEF_OK;
-	if (clef__pool_by_rows(x))
+	if (p->way == CLEF__POOL_ROWS)
 		return backward_rows(n, dy, dx);
 	return clef__launch(x->dev,
 			    &(clef__launch_opts){

@@ -10,13 +10,70 @@
 #define LEAST_INNER    256
 #define ITEMS_PER_CORE 4
 
-bool clef__norm_by_channels(const clef_device *dev, const clef__norm *v)
-{
-	const clef_device_info *info = clef_device_get_info(dev);
+/* ---- the choice ---- */
 
-	return info->kind == CLEF_DEVICE_CPU && v->per_group == 0 && !v->given && v->inner >= LEAST_INNER &&
-	       v->channels >= ITEMS_PER_CORE * (int)info->compute_units;
+typedef struct problem {
+	int outer, channels, inner;
+} problem;
+
+static const clef__key_field fields[] = {
+	{ "n", offsetof(problem, outer), -1, 1 },
+	{ "c", offsetof(problem, channels), -1, 1 },
+	{ "i", offsetof(problem, inner), -1, 1 },
+	{ NULL },
+};
+
+static bool consistent(const void *of)
+{
+	const problem *a = of;
+
+	return a->outer > 0 && a->channels > 0 && a->inner > 0 && (a->outer > 1 || a->inner > 1) &&
+	       clef_shape_numel(CLEF_SHAPE(a->outer, a->channels, a->inner)) > 0;
 }
+
+static bool fits(const clef_device *dev, int way)
+{
+	return way == CLEF__NORM_PARTS || clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU;
+}
+
+static int shipped(const clef_device *dev, const void *of)
+{
+	const problem *a = of;
+	int cores = (int)clef_device_get_info(dev)->compute_units;
+
+	return fits(dev, CLEF__NORM_CHANNELS) && a->inner >= LEAST_INNER && a->channels >= ITEMS_PER_CORE * cores
+		       ? CLEF__NORM_CHANNELS
+		       : CLEF__NORM_PARTS;
+}
+
+static int operands(const void *of, clef_shape shape[CLEF__VARIANT_OPERANDS])
+{
+	const problem *a = of;
+
+	shape[0] = CLEF_SHAPE(a->outer, a->channels, a->inner);
+	shape[1] = shape[2] = CLEF_SHAPE(a->channels);
+	return 3;
+}
+
+static clef_tensor *apply(clef_tensor *const *x, const void *of, int way)
+{
+	(void)of;
+	return clef__batch_norm_by(x[0], x[1], x[2], way);
+}
+
+static const char *const names[] = { "channels", "parts", NULL };
+
+const clef__variants clef__batch_norm_variants = { "normalize", fields,  sizeof(problem), names, consistent,
+						   fits,        shipped, operands,        apply };
+
+int clef__norm_choose(const clef__node *n, const clef__norm *v)
+{
+	const problem a = { v->outer, v->channels, v->inner };
+
+	return clef__variant_choose(n, &clef__batch_norm_variants, &a);
+}
+
+/* ---- by channels ---- */
 
 clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const clef_tensor *running_mean,
 			     const clef_tensor *running_var, float momentum)

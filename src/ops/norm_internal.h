@@ -7,6 +7,7 @@
 #define CLEF_NORM_INTERNAL_H
 
 #include "activation_internal.h"
+#include "variant.h"
 
 /* x as [outer][channels][inner], with one w and one b for each channel; NULL: none. */
 typedef struct clef__norm {
@@ -41,8 +42,14 @@ clef_status clef__norm_backward(const clef__node *n, const clef__norm *v, const 
 
 /* ---- by the batch, on a CPU: a work-item is a channel, and statistics and result are one kernel ---- */
 
-/* Whether x goes that way: neighbours in each channel, and enough channels for all cores. */
-bool clef__norm_by_channels(const clef_device *dev, const clef__norm *v);
+/* That way, or by the kernels of all normalizations. */
+enum { CLEF__NORM_CHANNELS, CLEF__NORM_PARTS };
+
+/* Which one x goes, in training. */
+int clef__norm_choose(const clef__node *n, const clef__norm *v);
+
+/* clef_batch_norm() in training, by one of them. */
+clef_tensor *clef__batch_norm_by(clef_tensor *x, clef_tensor *w, clef_tensor *b, int way);
 
 /* Enqueues the statistics of x and y, and moves the running ones; NULL: there are none to move. */
 clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const clef_tensor *running_mean,

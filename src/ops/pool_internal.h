@@ -5,7 +5,7 @@
 
 #include <clef/pool.h>
 
-#include "tape.h"
+#include "variant.h"
 
 /* Of one operation; the pairs are height and width. A sequence is an image of height 1. */
 typedef struct clef__pool {
@@ -17,6 +17,7 @@ typedef struct clef__pool {
 	int divisor;
 	int64_t wanted[2]; /* adaptive: the sizes asked for */
 	int32_t in[2], out[2];
+	int way; /* of CLEF__POOL_ROWS and so on, behind clef__pool_infer(); before it one more, or 0 to choose */
 } clef__pool;
 
 /* The geometry from options as they stand in the public structs. */
@@ -38,11 +39,14 @@ typedef struct clef__pool_blocks {
 
 clef__pool_blocks clef__pool_cut(int height, int width);
 
-/* Whether those are the ones to take. */
-bool clef__pool_by_rows(const clef_tensor *x);
+/* Those, or kernels of which a work-item is an element. */
+enum { CLEF__POOL_ROWS, CLEF__POOL_ELEMENTS };
 
 /* The defines of its programs. */
 const char *clef__pool_defines(const clef__pool *p);
+
+/* In pool_variant.c: chooses the way of a pooling whose sizes are known. */
+int clef__pool_choose(const clef__node *n, const clef__pool *p, bool largest);
 
 clef_status clef__max_pool_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
 clef_status clef__max_pool_forward(const clef__node *n);

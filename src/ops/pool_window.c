@@ -93,8 +93,7 @@ static clef_status infer_adaptive(const clef__node *n, clef__pool *p, int i)
 
 clef_status clef__pool_infer(clef__node *n, clef_shape *shape)
 {
-	/* The copy in the arena, which is this node's own. */
-	clef__pool *p = (clef__pool *)(uintptr_t)n->opts;
+	clef__pool *p = clef__own_opts(n);
 	clef_status status = clef__op_dtype(n, 0, "x", CLEF_FLOAT32);
 
 	if (!status)
@@ -132,11 +131,6 @@ clef__pool_blocks clef__pool_cut(int height, int width)
 	int rows = CLEF__MAX(1, CLEF__MIN(height, BLOCK / width));
 
 	return (clef__pool_blocks){ rows, clef__divide_up(height, rows) };
-}
-
-bool clef__pool_by_rows(const clef_tensor *x)
-{
-	return clef_device_get_info(x->dev)->kind == CLEF_DEVICE_CPU;
 }
 
 const char *clef__pool_defines(const clef__pool *p)

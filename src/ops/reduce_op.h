@@ -15,12 +15,6 @@ typedef struct clef__reduction {
 	double count;               /* values that make one result */
 } clef__reduction;
 
-/* The options of a node in infer(), where they may be completed: they are the node's own copy. */
-static inline void *clef__own_opts(clef__node *n)
-{
-	return (void *)(uintptr_t)n->opts;
-}
-
 /* Checks that x is float32 and the dimensions are right; completes the node's options, which begin with a
  * clef__reduction, and gives the shape of the result. */
 clef_status clef__reduction_infer(clef__node *n, clef_shape *shape);

@@ -57,27 +57,6 @@ const char *clef__choice_text(const clef__choice *c, char text[CLEF__CHOICE_TEXT
 	return text;
 }
 
-/* By hand, because this may stand in front of every product of a small network. */
-void clef__key_add(char *text, const char *name, int value)
-{
-	char digits[12];
-	unsigned rest = value < 0 ? 0u - (unsigned)value : (unsigned)value;
-	int n = 0;
-
-	text += strlen(text);
-	*text++ = ' ';
-	while (*name)
-		*text++ = *name++;
-	if (value < 0)
-		*text++ = '-';
-	do
-		digits[n++] = (char)('0' + rest % 10);
-	while ((rest /= 10) > 0);
-	while (n)
-		*text++ = digits[--n];
-	*text = '\0';
-}
-
 /* ---- the table ---- */
 
 /* Where the problem is, or where it would have to be. */

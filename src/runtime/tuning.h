@@ -44,8 +44,22 @@ int clef__choice_get(const clef__choice *c, const char *param, int otherwise);
 #define CLEF__CHOICE_TEXT 320
 const char *clef__choice_text(const clef__choice *c, char text[CLEF__CHOICE_TEXT]);
 
+/* ---- problems as text: tuning_key.c ---- */
+
 /* Appends " c3" to the text of a problem, which must have room. */
 void clef__key_add(char *text, const char *name, int value);
+
+/* An int of a struct, by name; the table ends with a name of NULL. */
+typedef struct clef__key_field {
+	const char *name;
+	size_t offset;
+	int otherwise; /* left out of the text where it has this */
+	int least;     /* that a text may say */
+} clef__key_field;
+
+/* Appends all fields, and reads them all, from a text like " n64 c3"; false for what it does not consist of. */
+void clef__key_write(char text[CLEF__KEY_TEXT], const clef__key_field *fields, const void *problem);
+bool clef__key_read(const char *text, const clef__key_field *fields, void *problem);
 
 /* ---- what is kept ---- */
 

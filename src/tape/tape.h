@@ -54,6 +54,12 @@ clef_tensor *clef__apply(const clef__op *op, clef_tensor *const *x, int inputs, 
 /* In infer(): makes n->saved[i], an extra result that lives as long as y. */
 clef_status clef__save(clef__node *n, int i, clef_dtype dtype, clef_shape shape);
 
+/* The options of a node in infer(), where they may be completed: they are the node's own copy. */
+static inline void *clef__own_opts(clef__node *n)
+{
+	return (void *)(uintptr_t)n->opts;
+}
+
 /* A scratch tensor of the tape for the time of one forward() or backward(): release it with clef__scratch_free(). */
 clef_tensor *clef__scratch(const clef__node *n, clef_dtype dtype, clef_shape shape);
 void clef__scratch_free(clef_tensor *x);

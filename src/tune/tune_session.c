@@ -9,6 +9,7 @@
 
 #include "conv_internal.h"
 #include "operand.h"
+#include "variant.h"
 
 /* Seconds for one problem: the most, and the least worth beginning with. */
 #define MOST  10.0
@@ -52,6 +53,8 @@ static const struct {
 } choosers[] = {
 	{ "gemm ", MOST, 1, clef__gemm_measurable, clef__gemm_measure },
 	{ "conv ", MOST, 1, clef__conv_measurable, clef__conv_measure },
+	{ "pool ", MOST, 0.3, clef__variant_measurable, clef__variant_measure },
+	{ "normalize ", MOST, 0.3, clef__variant_measurable, clef__variant_measure },
 	/* Each set of parameters is compiled for many seconds. */
 	{ "clblast ", 600, 1, clef__clblast_measurable, clef__clblast_measure },
 	{ "launch ", 2, 0.1, clef__launch_measurable, clef__launch_measure },

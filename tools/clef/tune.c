@@ -97,10 +97,10 @@ static const option_row rows[] = {
 static const option_table table = {
 	.usage = "clef tune --model TEXT [option ...] | clef tune PROBLEM|@FILE ... | clef tune --list",
 	.about =
-		"Measures the implementations of convolutions and matrix products on this device, with their tile and\n"
-		"block sizes, for the sizes that a network or a list has, and keeps the fastest of each: every "
-		"program\n"
-		"that uses clef then takes it. Each is compared with the direct implementation before it is timed.\n"
+		"Measures the implementations of operations on this device, with their tile and block sizes, and the\n"
+		"sizes of work-groups of all other kernels, for the sizes that a network or a list has, and keeps the\n"
+		"fastest of each: every program that uses clef then takes it. Each is compared with the direct\n"
+		"implementation before it is timed.\n"
 		"Ctrl-C keeps what was found, and the same command goes on from there.\n",
 	.rows = rows,
 	.count = CLEF_COUNT(rows),
