@@ -65,7 +65,7 @@ forgets_all() {
 }
 
 model() {
-	run 0 tune --model "conv2d(4, 3) relu flatten linear(5)" --shape 2x6x6 --batch 3 --budget 20s || return 1
+	run 0 tune --model "conv2d(4, 3) relu flatten linear(5)" --shape 2x6x6 --batch 3 --budget 90s || return 1
 	has out "conv forward n3 c2 h6 w6 k4 r3 s3 oh4 ow4" && has out "conv backward_weights n3" && has out "step    before" ||
 		return 1
 	grep -q "conv backward_data" out && return 1
@@ -73,7 +73,7 @@ model() {
 }
 
 model_json() {
-	run 0 tune --model "conv2d(4, 3) relu flatten linear(5)" --shape 2x6x6 --batch 3 --budget 20s --json --again || return 1
+	run 0 tune --model "conv2d(4, 3) relu flatten linear(5)" --shape 2x6x6 --batch 3 --budget 90s --json --again || return 1
 	check_json 'd["report"]["problems"] == len(d["results"]) and d["report"]["steps"] >= 3 and
 		d["report"]["step_after_ms"] > 0'
 }
