@@ -3,6 +3,7 @@
  * One loss of an element and its target: VALUE as an expression of x, the target t and the parameter p, and GRADIENT
  * and TARGET_GRADIENT, what dy is multiplied with. The rows are in src/ops/loss.c.
  */
+#include "pointwise.clh"
 
 /* fmax() would give the limit for a NaN. */
 static float at_least(float x, float limit)

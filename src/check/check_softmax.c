@@ -82,17 +82,17 @@ static const clef__term terms[] = {
 		return reference(x, opts, logarithm, y);                                                               \
 	}                                                                                                              \
 	static const char *const problems_##name_[] = {                                                                \
-		#name_ " x3x5 dim1",     #name_ " x2x3x2 dim1",     #name_ " x33x257",       #name_ " x257x33 dim0",   \
-		#name_ " x2x3x4x5 dim1", #name_ " x2x3x4x5 dim-2",  #name_ " x17 dim0",      #name_ " x16 dim0",       \
-		#name_ " x3x1 dim1",     #name_ " x2x1000 range40", #name_ " x=scalar dim0", #name_ " x0x3 dim1",      \
-		#name_ " x3x0 dim1",                                                                                   \
+		#name_ " x3x5 dim1",     #name_ " x2x3x2 dim1",     #name_ " x33x257",         #name_ " x257x33 dim0", \
+		#name_ " x2x3x4x5 dim1", #name_ " x2x3x4x5 dim-2",  #name_ " x17 dim0",        #name_ " x16 dim0",     \
+		#name_ " x3x1 dim1",     #name_ " x2x1000 range40", #name_ " x=scalar dim0",   #name_ " x0x3 dim1",    \
+		#name_ " x3x0 dim1",     #name_ " x5x47",           #name_ " x9x1000 range40", #name_ " x2x3x31",      \
 	};                                                                                                             \
 	const clef__family clef__family_##name_ = { .name = #name_,                                                    \
 						    .terms = terms,                                                    \
 						    .setup = setup,                                                    \
 						    .apply = apply_##name_,                                            \
 						    .reference = reference_##name_,                                    \
-						    CLEF__PROBLEMS(problems_##name_, 2) };
+						    CLEF__PROBLEMS(problems_##name_, 3) };
 
 /* clang-format off */
 SOFTMAX(softmax, false)

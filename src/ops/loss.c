@@ -137,7 +137,7 @@ LOSS(bce_loss,
 	"(x - t) / fmax((1.0f - x) * x, 1e-12f)",
 	"log1p(-x) - log(x)")
 LOSS(bce_with_logits_loss,
-	"(1.0f - t) * x + (fmax(-x, 0.0f) + log1p(exp(-fabs(x))))",
+	"(1.0f - t) * x + soft_plus(-x)",
 	"1.0f / (1.0f + exp(-x)) - t",
 	"-x")
 LOSS(kl_div,

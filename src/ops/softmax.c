@@ -2,11 +2,13 @@
 /*
  * Softmax, its logarithm and logsumexp. A first kernel, of one work-item a row, finds what all elements of a row share:
  * forward the maximum and the sum, backward the inner product. A second one, of one work-item an element, does the rest
- * in any order.
+ * in any order. On a CPU a work-item does all of a long row, which its cache holds.
  */
 #include <math.h>
 
 #include "reduce_op.h"
+
+#define LEAST_ROW 16
 
 /* ---- softmax and log_softmax: rows along one dimension, x as outer x reduced x inner ---- */
 
@@ -48,15 +50,68 @@ static clef_tensor *new_stats(const clef__node *n, int per_row)
 	return clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(per_row, n->y->numel / opts->reduced));
 }
 
+/* On a CPU, rows of consecutive values that fill its vectors, and more. */
+static bool by_whole_rows(const clef__node *n)
+{
+	const softmax_opts *opts = n->opts;
+
+	return opts->inner == 1 && opts->reduced >= LEAST_ROW &&
+	       clef_device_get_info(n->y->dev)->kind == CLEF_DEVICE_CPU;
+}
+
+static clef_status whole_rows(const clef__node *n)
+{
+	const softmax *s = (const softmax *)n->op;
+	const softmax_opts *opts = n->opts;
+	const clef_tensor *x = n->x[0];
+	int rows = (int)(x->numel / opts->reduced);
+
+	return clef__launch(x->dev, &(clef__launch_opts){
+					    .program = "softmax",
+					    .defines = s->defines,
+					    .kernel = "softmax_whole_rows",
+					    .label = s->op.name,
+					    .global = { (size_t)rows },
+					    .long_items = true,
+					    .bytes = 8.0 * (double)x->numel,
+					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(n->y), CLEF__INT(opts->reduced),
+						      CLEF__INT(rows) },
+				    });
+}
+
+static clef_status whole_rows_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	const softmax *s = (const softmax *)n->op;
+	const softmax_opts *opts = n->opts;
+	const clef_tensor *y = n->y;
+	int rows = (int)(y->numel / opts->reduced);
+
+	return clef__launch(y->dev,
+			    &(clef__launch_opts){
+				    .program = "softmax",
+				    .defines = s->defines,
+				    .kernel = "softmax_backward_whole_rows",
+				    .label = s->backward_label,
+				    .global = { (size_t)rows },
+				    .long_items = true,
+				    .bytes = (dx->beta != 0 ? 16.0 : 12.0) * (double)y->numel,
+				    .args = { CLEF__TENSOR(y), CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx),
+					      CLEF__FLOAT(dx->beta), CLEF__INT(opts->reduced), CLEF__INT(rows) },
+			    });
+}
+
 static clef_status forward(const clef__node *n)
 {
 	const softmax *s = (const softmax *)n->op;
 	const softmax_opts *opts = n->opts;
 	const clef_tensor *x = n->x[0];
 	int rows = (int)(x->numel / opts->reduced);
-	clef_tensor *stats = new_stats(n, 2);
+	clef_tensor *stats;
 	clef_status status;
 
+	if (by_whole_rows(n))
+		return whole_rows(n);
+	stats = new_stats(n, 2);
 	if (!stats)
 		return clef_error_status();
 	status = clef__launch(x->dev, &(clef__launch_opts){
@@ -97,6 +152,8 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 
 	if (!dx->dx)
 		return CLEF_OK;
+	if (by_whole_rows(n))
+		return whole_rows_backward(n, dy, dx);
 	sum = new_stats(n, 1);
 	if (!sum)
 		return clef_error_status();
