@@ -81,6 +81,9 @@ static inline int clef__conv_param(const clef__conv *g, int i, int otherwise)
 /* Whether the kernels for CPUs have register tiles of so many rows; of 0, as they see fit, always. */
 bool clef__conv_has_rows(int rows);
 
+/* The rows of a register tile of Winograd's kernels for so many outputs. */
+int clef__winograd_rows(const clef_device *dev, int outputs);
+
 /* A CPU's vectors want several neighbours in one work-item, a GPU's caches want them in several. */
 int clef__conv_span(const clef_device *dev);
 

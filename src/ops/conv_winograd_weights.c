@@ -25,7 +25,7 @@ static const char *const params[] = { "mr", "tiles", "block", NULL };
 #define TAKES_TILES(n) ((n) == 0 || (n) == 16 || (n) == 32 || (n) == 64)
 
 /* Outputs times channels: shorter vectors make transforms dearer than products. */
-#define MIN_PAIRS(dev) (wide(dev) ? MIN_WIDTH * MIN_WIDTH : 1024)
+#define MIN_PAIRS(dev) (wide(dev) ? MIN_WIDTH * MIN_WIDTH : 512)
 
 typedef struct plan {
 	int tiles, piece, mr; /* macros of the kernels */
@@ -60,9 +60,8 @@ static plan make_plan(const clef_device *dev, const clef__conv *g)
 	const clef_device_info *info = clef_device_get_info(dev);
 	int columns = clef__divide_up(g->ow, 4), tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1);
 	plan p = { .tiles = clef__conv_param(g, TILES, AT_ONCE(dev)), .piece = columns >= 3 ? 4 : columns };
-	int rows = !wide(dev) ? 5 : g->k <= 16 ? 8 : g->k % 13 == 0 || g->k > 33 ? 13 : 11;
 
-	p.mr = clef__conv_param(g, MR, rows);
+	p.mr = clef__conv_param(g, MR, clef__winograd_rows(dev, g->k));
 	p.k_each = even(g->k, clef__conv_param(g, BLOCK, ABOUT) + 1, p.mr);
 	p.c_each = even(g->c, clef__conv_param(g, BLOCK, ABOUT), NR(dev));
 	p.k_blocks = clef__divide_up(g->k, p.k_each);
