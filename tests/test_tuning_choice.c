@@ -497,7 +497,7 @@ START_TEST(sizes_of_work_groups)
 	ck_ok(clef__launch_measure(dev, launch_problem[0], &how, &t, &done));
 	ck_assert_msg(done && !t.wrong[0] && test_warnings == 0, "%s", test_warning);
 	ck_assert_str_eq(t.shipped, "group");
-	for (int size = 1; size <= 64; size *= 4) {
+	for (int size = 1; size <= 16; size *= 4) {
 		keep(dev, launch_problem[0], "group", "size", size);
 		square(dev, got, COUNT);
 		ck_assert(memcmp(want, got, sizeof(want)) == 0);
