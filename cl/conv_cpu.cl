@@ -210,10 +210,10 @@ static void list_taps(const shape *t, int channels, __local int *taps)
 #ifdef VALUE
 #define ACTIVATE(x) (complete ? activate(x, p, q) : (x))
 #else
-#define ACTIVATE(x) (x)
+#define ACTIVATE(x) activate(x, p, q)
 #endif
 
-/* y[j] = act(beta y[j] + sums[j]) */
+/* y[j] = act(beta y[j] + sums[j]); with FLOOR p is what there is at the end, or minus infinity before. */
 static void finish_row(__global float *y, __local const float *sums, int columns, float beta, int complete, float p,
                        float q)
 {
@@ -223,7 +223,9 @@ static void finish_row(__global float *y, __local const float *sums, int columns
 	for (; j + VECTOR <= columns; j += VECTOR) {
 		const float16 s = LOAD_LOCAL(sums + j);
 
-		STORE_GLOBAL(y + j, beta == 0.0f ? s : beta * LOAD_GLOBAL(y + j) + s);
+		const float16 z = beta == 0.0f ? s : beta * LOAD_GLOBAL(y + j) + s;
+
+		STORE_GLOBAL(y + j, RAISED(float16, z, p));
 	}
 #endif
 	if (beta == 0.0f)
@@ -253,11 +255,14 @@ static void finish_phases(__global float *y, __local const float *sums, int step
 			if (j + VECTOR > columns) {
 				__global float8_any *last = (__global float8_any *)(y + j);
 
-				*last = beta == 0.0f ? u.lo : beta * *last + u.lo;
+				const float8 z = beta == 0.0f ? u.lo : beta * *last + u.lo;
+
+				*last = RAISED(float8, z, p);
 				j += VECTOR / 2;
 				break;
 			}
-			STORE_GLOBAL(y + j, beta == 0.0f ? u : beta * LOAD_GLOBAL(y + j) + u);
+			u = beta == 0.0f ? u : beta * LOAD_GLOBAL(y + j) + u;
+			STORE_GLOBAL(y + j, RAISED(float16, u, p));
 		}
 #endif
 	for (; j < columns; j++) {
@@ -296,16 +301,18 @@ static void finish(const shape *t, int a, int row0, int rows, int images, int m,
 
 /* ---- the tile ---- */
 
-static void store(__global float *y, float16 sum, float beta)
+static void store(__global float *y, float16 sum, float beta, float floor)
 {
-	STORE_GLOBAL(y, beta == 0.0f ? sum : beta * LOAD_GLOBAL(y) + sum);
+	const float16 z = beta == 0.0f ? sum : beta * LOAD_GLOBAL(y) + sum;
+
+	STORE_GLOBAL(y, RAISED(float16, z, floor));
 }
 
-/* y = beta y + the sums, for `rows` channels y_step apart; or all sums to `sums`, sums_step apart, if there is no y. at
+/* y = beta y + the sums, not below `floor`, for `rows` channels y_step apart; or all sums to `sums`, sums_step apart, if there is no y. at
  * and to: where the vectors are in the copy and in y. */
 static void tile(__global const float *a, __local const int *taps, int depth, __local const float *copy,
                  __local const int *at, __local const int *to, int rows, __global float *y, size_t y_step, float beta,
-                 __local float *sums, int sums_step)
+                 float floor, __local float *sums, int sums_step)
 {
 #define START(r, v) float16 s##r##_##v = a[r];
 	EACH(START)
@@ -321,7 +328,7 @@ static void tile(__global const float *a, __local const int *taps, int depth, __
 	}
 #define STORE(r, v)                                                                                                    \
 	if (r < rows)                                                                                                  \
-		store(y + r * y_step + to[v], s##r##_##v, beta);
+		store(y + r * y_step + to[v], s##r##_##v, beta, floor);
 #define KEEP(r, v) STORE_LOCAL(sums + r * sums_step + v * VECTOR, s##r##_##v);
 	if (sums_step == 0) {
 		EACH(STORE)
@@ -382,12 +389,15 @@ __kernel void conv_cpu(__global const float *x, ulong x_offset, __global const f
 	for (int step = 0; step < (g1 - g0) * t.c; step += min(t.channels, t.c - step % t.c)) {
 		const int group = g0 + step / t.c, c0 = step % t.c, channels = min(t.channels, t.c - c0);
 		const float keep = c0 == 0 ? beta : 1.0f;
+		const int complete = c0 + channels == t.c;
 		const size_t from = ((size_t)n0 * t.groups * t.c + (size_t)group * t.c + c0) * x_plane;
 		__local const int *tap = taps;
 #ifdef VALUE
-		const int in_place = direct && c0 + channels < t.c;
+		const int in_place = direct && !complete;
+		const float floor = -INFINITY;
 #else
 		const int in_place = direct;
+		const float floor = complete ? p_ : -INFINITY;
 #endif
 
 		copy_block(&t, x + from, x_all - from, row0, channels, images, copy);
@@ -409,7 +419,7 @@ __kernel void conv_cpu(__global const float *x, ulong x_offset, __global const f
 
 					for (int v = 0; v < tiles; v++)
 						tile(pa + (size_t)p * (1 + depth) * MR, tp, depth, copy, at + v * NV,
-						     to + v * NV, m, yp, y_plane, keep,
+						     to + v * NV, m, yp, y_plane, keep, floor,
 						     sums + (size_t)b * MR * sums_step + v * NV * VECTOR,
 						     in_place ? 0 : sums_step);
 					pa += (size_t)t.panels * (1 + depth) * MR;
@@ -417,7 +427,7 @@ __kernel void conv_cpu(__global const float *x, ulong x_offset, __global const f
 				}
 				if (!in_place)
 					finish(&t, a, row0, rows, images, m, yp, sums, sums_step, sum_image, sum_row,
-					       keep, c0 + channels == t.c, p_, q_);
+					       keep, complete, complete ? p_ : -INFINITY, q_);
 			}
 			for (int b = 0; b < t.phases_w; b++) {
 				const int depth = channels * taps_h * count_taps(b, t.phases_w, t.pad_left, t.s);

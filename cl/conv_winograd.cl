@@ -136,7 +136,9 @@ static void store_row(__global float *y, PIXELS sums, int count, float beta, flo
 
 #ifndef VALUE
 	if (count == 4 * PIECE) {
-		*(__global PIXELS_ANY *)y = beta == 0.0f ? sums : beta * *(__global const PIXELS_ANY *)y + sums;
+		const PIXELS z = beta == 0.0f ? sums : beta * *(__global const PIXELS_ANY *)y + sums;
+
+		*(__global PIXELS_ANY *)y = RAISED(PIXELS, z, p_);
 		return;
 	}
 #endif

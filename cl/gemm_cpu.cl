@@ -203,22 +203,24 @@ static void multiply_rows(__local const float *a, __local const float *b, int de
 	EACH_ROW(KEEP)
 }
 
-#ifdef VALUE
 #include "activation.clh"
 
+#ifdef VALUE
 static void finish(__global float *c, int ldc, int rows, int columns, float p, float q)
 {
 	for (int i = 0; i < rows; i++, c += ldc)
 		for (int j = 0; j < columns; j++)
 			c[j] = activate(c[j], p, q);
 }
+#define FLOOR_OF(p) -INFINITY
 #else
 #define finish(c, ldc, rows, columns, p, q)
+#define FLOOR_OF(p) (p)
 #endif
 
-/* C = beta C + alpha sums + bias for the part of a tile that lies inside of C. */
+/* C = beta C + alpha sums + bias, not below `floor`, for the part of a tile that lies inside of C. */
 static void store(__global float *c, int ldc, const float *sums, int rows, int columns, float alpha, float beta,
-		  __global const float *bias, int has_bias)
+		  __global const float *bias, int has_bias, float floor)
 {
 	if (columns >= NR) {
 		ONE_OR_TWO(const float16 bias0 = has_bias ? LOAD_GLOBAL(bias) : 0.0f;
@@ -231,15 +233,17 @@ static void store(__global float *c, int ldc, const float *sums, int rows, int c
 			if (beta != 0.0f) {
 				ONE_OR_TWO(x0 += beta * LOAD_GLOBAL(c);, x1 += beta * LOAD_GLOBAL(c + VECTOR);)
 			}
-			ONE_OR_TWO(STORE_GLOBAL(c, x0);, STORE_GLOBAL(c + VECTOR, x1);)
+			ONE_OR_TWO(STORE_GLOBAL(c, RAISED(float16, x0, floor));
+			           , STORE_GLOBAL(c + VECTOR, RAISED(float16, x1, floor));)
 		}
 		return;
 	}
 	for (int r = 0; r < rows; r++, c += ldc, sums += NR)
 		for (int j = 0; j < columns; j++) {
 			const float x = alpha * sums[j] + (has_bias ? bias[j] : 0.0f);
+			const float y = beta == 0.0f ? x : beta * c[j] + x;
 
-			c[j] = beta == 0.0f ? x : beta * c[j] + x;
+			c[j] = y <= floor ? floor : y;
 		}
 }
 
@@ -289,7 +293,7 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 				else
 					multiply(a_local, b_local + j * depth, depth, sums);
 				store(tile, ldc, sums, rows, width, alpha, first ? beta : 1.0f, bias + j,
-				      has_bias && first);
+				      has_bias && first, last ? FLOOR_OF(p_) : -INFINITY);
 				if (last)
 					finish(tile, ldc, rows, width, p_, q_);
 			}

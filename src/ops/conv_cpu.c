@@ -344,8 +344,8 @@ static clef_status pack(const clef__conv *g, bool backward, const plan *p, const
 static clef_status run(const clef__node *n, const clef__conv *g, bool backward, const clef_tensor *x,
 		       const clef_tensor *w, const clef__conv_epilogue *given, float beta, const clef_tensor *y)
 {
-	const clef__conv_epilogue e = given ? *given : (clef__conv_epilogue){ NULL };
-	const char *activation = clef__activation_defines(e.activation);
+	clef__conv_epilogue e = given ? *given : (clef__conv_epilogue){ NULL };
+	const char *activation = clef__activation_floor(&e.activation);
 	const int *ints;
 	char defines[1024];
 	clef_tensor *packed;
@@ -354,7 +354,7 @@ static clef_status run(const clef__node *n, const clef__conv *g, bool backward, 
 
 	make_plan(x->dev, g, backward, &p);
 	ints = (const int *)&p.t;
-	snprintf(defines, sizeof(defines), "%s%s", p.tile->defines, activation ? activation : "");
+	snprintf(defines, sizeof(defines), "%s%s", p.tile->defines, activation);
 	packed = clef__scratch(
 		n, CLEF_FLOAT32,
 		CLEF_SHAPE((int64_t)p.t.groups * p.t.panels * p.tile->mr *

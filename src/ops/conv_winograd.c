@@ -123,12 +123,14 @@ static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way
 
 /* ---- launches ---- */
 
-static void write_defines(char *text, size_t size, const plan *p, clef_activation activation)
+/* Returns the activation with the parameters of that program. */
+static clef_activation write_defines(char *text, size_t size, const plan *p, clef_activation activation)
 {
-	const char *more = clef__activation_defines(activation);
+	const char *more = clef__activation_floor(&activation);
 
 	snprintf(text, size, "#define TILES %d\n#define PIECE %d\n#define MR %d\n%s%s", p->tiles, p->piece, p->mr,
-		 p->global_v ? "#define V_GLOBAL\n" : "", more ? more : "");
+		 p->global_v ? "#define V_GLOBAL\n" : "", more);
+	return activation;
 }
 
 static clef_status transform_weights(const plan *p, const clef__conv *g, const clef_tensor *w, bool turned,
@@ -179,8 +181,8 @@ static clef_status multiply(const plan *p, const clef__conv *g, const clef_tenso
 {
 	char defines[1024];
 	const clef_tensor *b = e->bias ? e->bias : u, *from = v ? v : x;
+	const clef_activation activation = write_defines(defines, sizeof(defines), p, e->activation);
 
-	write_defines(defines, sizeof(defines), p, e->activation);
 	return clef__launch(
 		y->dev,
 		&(clef__launch_opts){
@@ -193,7 +195,7 @@ static clef_status multiply(const plan *p, const clef__conv *g, const clef_tenso
 			.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c,
 			.args = { CLEF__TENSOR(x), CLEF__TENSOR(w), CLEF__INT(turned), CLEF__TENSOR(u),
 				  CLEF__TENSOR(from), CLEF__TENSOR(b), CLEF__INT(e->bias != NULL), CLEF__TENSOR(y),
-				  CLEF__FLOAT(beta), CLEF__FLOAT(e->activation.p), CLEF__FLOAT(e->activation.q),
+				  CLEF__FLOAT(beta), CLEF__FLOAT(activation.p), CLEF__FLOAT(activation.q),
 				  CLEF__INT(g->n), clef__conv_size(g), clef__conv_step(g), CLEF__INT(p->panels_each),
 				  CLEF__INT(p->block), CLEF__LOCAL(p->m_bytes),
 				  CLEF__LOCAL(p->global_v ? sizeof(float) : sizeof(float) * p->v_floats),

@@ -82,15 +82,17 @@ static clef_status linear_infer(clef__node *n, clef_shape *shape, clef_dtype *dt
 
 static clef_status linear_forward(const clef__node *n)
 {
-	const clef_activation *activation = n->opts;
+	clef_activation activation = *(const clef_activation *)n->opts;
 	const clef_tensor *b = n->inputs > 2 ? n->x[2] : NULL;
 	clef__gemm_opts g = product(n->x[0], false, n->x[1], true, 0, n->y);
 
 	g.bias = b ? b->buffer : NULL;
 	g.bias_offset = b ? b->offset : 0;
-	g.epilogue = clef__activation_defines(*activation);
-	g.p = activation->p;
-	g.q = activation->q;
+	if (activation.kind != CLEF_ACT_NONE) {
+		g.epilogue = clef__activation_floor(&activation);
+		g.p = activation.p;
+		g.q = activation.q;
+	}
 	return clef__gemm(n->y->dev, &g);
 }
 

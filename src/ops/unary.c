@@ -167,6 +167,14 @@ const char *clef__activation_defines(clef_activation a)
 	return u ? u->defines : NULL;
 }
 
+const char *clef__activation_floor(clef_activation *a)
+{
+	if (a->kind != CLEF_ACT_NONE && a->kind != CLEF_ACT_RELU)
+		return clef__activation_defines(*a);
+	a->p = a->kind == CLEF_ACT_RELU ? 0 : -INFINITY;
+	return CLEF__FLOOR;
+}
+
 clef_status clef__activation_backward(const clef__node *n, clef_activation a, const clef_tensor *dy,
 				      const clef_tensor **dz, clef_tensor **scratch)
 {

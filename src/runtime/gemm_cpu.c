@@ -3,6 +3,8 @@
  * The matrix product for CPUs: cuts the product into blocks, each one work-item of cl/gemm_cpu.cl. Blocks are as large
  * as the cores' caches like them, and so many that all cores have work to the end.
  */
+#include <math.h>
+
 #include "gemm.h"
 
 /* Twins of the kernel's. */
@@ -137,7 +139,7 @@ clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 	return clef__launch(
 		dev, &(clef__launch_opts){
 			     .program = "gemm_cpu",
-			     .defines = g->epilogue,
+			     .defines = g->epilogue ? g->epilogue : CLEF__FLOOR,
 			     .kernel = "gemm_cpu",
 			     .global = { (size_t)clef__divide_up(g->n, b.nc),
 					 (size_t)clef__divide_up(g->m, b.panels_each * MR(dev)), (size_t)g->batch },
@@ -161,7 +163,7 @@ clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 				       CLEF__FLOAT(g->beta),
 				       CLEF__BUFFER(bias, g->bias_offset),
 				       CLEF__INT(g->bias != NULL),
-				       CLEF__FLOAT(g->p),
+				       CLEF__FLOAT(g->epilogue ? g->p : -INFINITY),
 				       CLEF__FLOAT(g->q),
 				       CLEF__LOCAL(sizeof(float) * panel_size(dev, &b)),
 				       CLEF__LOCAL(sizeof(float) * (size_t)b.kc * (size_t)b.nc) },

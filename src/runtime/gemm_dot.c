@@ -3,6 +3,8 @@
  * Matrix products of few rows or columns for CPUs, with B a stored transpose: cl/gemm_dot.cl, which reads both where
  * they are.
  */
+#include <math.h>
+
 #include "gemm.h"
 
 /* Twins of the kernel's. */
@@ -39,7 +41,7 @@ clef_status clef__gemm_dot(clef_device *dev, const clef__gemm_opts *g)
 
 	return clef__launch(dev, &(clef__launch_opts){
 					 .program = "gemm_dot",
-					 .defines = g->epilogue,
+					 .defines = g->epilogue ? g->epilogue : CLEF__FLOOR,
 					 .kernel = "gemm_dot",
 					 .global = { (size_t)clef__divide_up(g->n, nc),
 						     (size_t)clef__divide_up(g->m, mc), (size_t)g->batch },
@@ -60,7 +62,7 @@ clef_status clef__gemm_dot(clef_device *dev, const clef__gemm_opts *g)
 						   CLEF__FLOAT(g->beta),
 						   CLEF__BUFFER(bias, g->bias_offset),
 						   CLEF__INT(g->bias != NULL),
-						   CLEF__FLOAT(g->p),
+						   CLEF__FLOAT(g->epilogue ? g->p : -INFINITY),
 						   CLEF__FLOAT(g->q) },
 				 });
 }

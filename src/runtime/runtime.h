@@ -122,6 +122,9 @@ clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts);
 
 /* ---- matrix products ---- */
 
+/* An epilogue that raises what is below p to p: see cl/activation.clh. */
+#define CLEF__FLOOR "#define FLOOR\n"
+
 /*
  * C = value(alpha op(A) op(B) + beta C + bias), for `batch` matrices in a row; row-major; op(A) m x k, op(B) k x n,
  * C m x n. lda, ldb and ldc are the lengths of the stored rows. At beta 0 C is not read. Fields left out are 0.
@@ -138,8 +141,8 @@ typedef struct clef__gemm_opts {
 	int batch;                     /* 0 counts as 1 */
 	size_t a_step, b_step, c_step; /* elements from one matrix to the next. 0 repeats that of A or B; those of C
 					* must not overlap */
-	const char *epilogue; /* the defines of a pointwise operation: VALUE over x, with PARAMETERS from p_ and q_;
-			       * NULL: none. Each is a program of its own. */
+	const char *epilogue; /* the defines of a pointwise operation: VALUE over x, with PARAMETERS from p_ and q_, or
+			       * CLEF__FLOOR; NULL: none. Each is a program of its own. */
 	float p, q;
 	const struct clef__choice *with; /* for the engine: parameters other than its own rules give, or NULL */
 } clef__gemm_opts;
