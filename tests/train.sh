@@ -261,6 +261,17 @@ interrupt() {
 	return 1
 }
 
+# Not to be changed by a rate of next to nothing: what was reached is where it starts.
+from_weights() {
+	run 0 train --epochs 3 --checkpoint first.st && cp out first || return 1
+	run 0 train --epochs 1 --weights first.st --optim "sgd(lr=1e-9)" --checkpoint second.st || return 1
+	[ "$(sed -n 's/^test accuracy//p' out)" = "$(sed -n 's/^test accuracy//p' first)" ] || return 1
+	rm first.st
+	run 0 train --checkpoint second.st --resume --epochs 2 && has out "test accuracy" || return 1
+	refuses 1 "--weights" train --epochs 1 --weights nowhere.st || return 1
+	refuses 1 "does not fit the model" train --epochs 1 --weights second.st --model "linear(10)"
+}
+
 # On a terminal there is a bar, and it is taken away before the line of the epoch.
 terminal() {
 	TERM=xterm timeout 300 script -qec "'$clef' train --epochs 20" typescript >/dev/null </dev/null || return 1
@@ -280,6 +291,7 @@ try "options of the optimizer in two ways" same_options
 try "every optimizer" all_rules
 try "schedules" schedules
 try "batches add up to a step" accumulates
+try "the weights of another run" from_weights
 try "flatten is put in front" flatten
 try "nothing held out" no_validation
 try "the confusion matrix" confusion

@@ -76,9 +76,9 @@ json_t *train_log_options(const train_options *o, float lr)
 	char seed[32];
 
 	snprintf(seed, sizeof(seed), "%" PRIu64, o->seed);
-	return json_pack("{ss ss ss ss ss sf so so so sI sI sI so ss? ss ss? ss? ss? sI sb}", "data", o->data, "model",
-			 o->model, "init", o->init, "optim", o->optim_text, "schedule", o->schedule_text, "lr",
-			 (double)lr, "clip_norm", number((double)o->clip_norm), "clip_value",
+	return json_pack("{ss ss ss ss? ss ss sf so so so sI sI sI so ss? ss ss? ss? ss? sI sb}", "data", o->data,
+			 "model", o->model, "init", o->init, "weights", o->weights, "optim", o->optim_text, "schedule",
+			 o->schedule_text, "lr", (double)lr, "clip_norm", number((double)o->clip_norm), "clip_value",
 			 number((double)o->clip_value), "ema", number((double)o->ema), "accumulate",
 			 (json_int_t)o->accumulate, "batch", (json_int_t)o->batch, "epochs", (json_int_t)o->epochs,
 			 "val_split", number(o->val_split), "augment", o->augment, "seed", seed, "device", o->device,

@@ -32,17 +32,28 @@ static int check_output(const train_options *o, const train_data *data, clef_sha
 	return EXIT_MISUSED;
 }
 
+/* A run that is resumed has its own, and does not need the file any more. */
+static int load_weights(const train_options *o, clef_model *model)
+{
+	if (!o->weights || o->file || !clef_model_load(model, o->weights))
+		return -1;
+	complain("--weights %s", reason());
+	return EXIT_FAILED;
+}
+
 int train_model_open(const train_options *o, const train_data *data, clef_device *dev, clef_model **model)
 {
 	clef_model_opts opts = { .seed = o->seed };
 	clef_status s = clef_init_parse(o->init, &opts.weight);
+	int status;
 
 	if (!s) {
 		*model = clef_model_parse(dev, o->model, clef_dataset_sample(data->train),
 					  clef_dataset_classes(data->train), &opts);
 		s = *model ? CLEF_OK : clef_error_status();
 	}
-	return s ? failed(o, s) : check_output(o, data, clef_model_output(*model));
+	status = s ? failed(o, s) : check_output(o, data, clef_model_output(*model));
+	return status < 0 ? load_weights(o, *model) : status;
 }
 
 static uint64_t fnv1a(uint64_t hash, const unsigned char *data, size_t size)

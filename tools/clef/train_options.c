@@ -107,6 +107,11 @@ static const option_row rows[] = {
 	    "sparse(0.9), uniform(-0.1, 0.1) and others of init.h,\n"
 	    "or default, which is PyTorch's for the layer (default:\n"
 	    "xavier_uniform)"),
+	ROW("weights", "FILE", option_text, weights, "the path of a file",
+	    "start from the weights in FILE instead, a safetensors\n"
+	    "file of the same network, such as a checkpoint, and\n"
+	    "train as in a new run; with the --val-split and --seed\n"
+	    "of the run before, it holds out the same images"),
 	ROW("optim", "OPTIM", parse_optim, optim, NULL,
 	    "the optimizer: sgd, momentum, nesterov, adagrad,\n"
 	    "adadelta, rmsprop, adam, adamw, adamax, nadam, radam,\n"

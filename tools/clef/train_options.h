@@ -12,10 +12,11 @@
 #define TRAIN_TEXT 512
 
 typedef struct train_options {
-	const char *data;  /* a folder, or "digits" */
-	const char *model; /* for clef_model_parse() */
-	const char *init;  /* for clef_init_parse() */
-	const char *optim; /* for clef_optim_parse(), and what other options add to it; NAN: not given */
+	const char *data;    /* a folder, or "digits" */
+	const char *model;   /* for clef_model_parse() */
+	const char *init;    /* for clef_init_parse() */
+	const char *weights; /* of a safetensors file, instead of those; or NULL */
+	const char *optim;   /* for clef_optim_parse(), and what other options add to it; NAN: not given */
 	float lr, momentum, weight_decay, beta1, beta2, eps, alpha;
 	bool nesterov;
 	const char *schedule;             /* for clef_schedule_parse(), and what --warmup adds to it; or NULL */
