@@ -81,6 +81,9 @@ static bool must(int impl, const char *problem)
 	case CONV_WINOGRAD_WEIGHTS:
 		return conv_has_cpu() && w->ndim == 4 && w->dim[2] == 3 && window == 9 && !has_term(&p, " g") &&
 		       !has_term(&p, " st") && !has_term(&p, " stw") && !has_term(&p, " d") && !has_term(&p, " dw");
+	case CONV_GEMM: /* the longest strides of problems are 9 in one direction */
+		return clef_device_get_info(test_device)->max_work_group >= 16 &&
+		       clef_device_get_info(test_device)->local_memory >= 8192;
 	case CONV_IM2COL:
 		return !has_term(&p, " g");
 	case CONV_CPU:

@@ -55,6 +55,7 @@
 	X(conv_edges) \
 	X(conv_cpu) \
 	X(conv_weights) \
+	X(conv_gemm) \
 	X(tuning_choice) \
 	X(norm) \
 	X(norm_channels) \

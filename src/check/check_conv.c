@@ -68,7 +68,8 @@ static const clef__term terms_conv_transpose1d[] = { SIZES1, NUMBER("op", op, 0,
 #define BY(name, impl, sizes) #name " " sizes " by=" #impl " whole"
 /* Those that do any sizes without groups, and those for 3 x 3 as well. */
 #define MOST_OF(name, sizes)                                                                                           \
-	BY(name, cpu, sizes), BY(name, cpu_weights, sizes), BY(name, im2col, sizes), BY(name, direct, sizes)
+	BY(name, cpu, sizes), BY(name, cpu_weights, sizes), BY(name, gemm, sizes), BY(name, im2col, sizes),            \
+		BY(name, direct, sizes)
 #define EVERY_OF(name, sizes) BY(name, winograd, sizes), BY(name, winograd_weights, sizes), MOST_OF(name, sizes)
 
 /* clang-format off */
@@ -78,6 +79,7 @@ static const char *const problems_conv2d[] = {
 	"conv2d n2 c3 h5 w6 k4 r3 p1 whole",
 	"conv2d c2 h6 w7 k3 r2 s3 st2 d2 no_bias",
 	"conv2d c4 h4 w5 k6 r2 s3 p1 mode=reflect g2 whole",
+	"conv2d n2 c3 h5 w6 k4 r3 p1 by=gemm whole",
 	"conv2d n2 c3 h5 w6 k4 r3 p1 by=im2col whole",
 	"conv2d n2 c3 h5 w6 k4 r3 p1 by=direct whole",
 	/* The interesting ones: 3 x 3, one that is large for its channels, strided, depthwise, and a single product. */
@@ -299,7 +301,7 @@ static const char *const problems_conv_transpose1d[] = {
 						    .flops = clef__conv_flops,                                         \
 						    CLEF__PROBLEMS(problems_##name_, quick_) };
 
-FAMILY(conv2d, 5)
+FAMILY(conv2d, 6)
 FAMILY(conv1d, 2)
 FAMILY(conv_transpose2d, 2)
 FAMILY(conv_transpose1d, 1)

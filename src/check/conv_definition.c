@@ -9,8 +9,8 @@
 
 #include "check_conv.h"
 
-const char *const clef__conv_words[] = { "auto",        "winograd", "winograd_weights", "cpu",
-					 "cpu_weights", "im2col",   "direct",           NULL };
+const char *const clef__conv_words[] = { "auto", "winograd", "winograd_weights", "cpu", "cpu_weights",
+					 "gemm", "im2col",   "direct",           NULL };
 
 typedef enum way {
 	AUTO,

@@ -9,7 +9,8 @@
 /* In order of preference; the last one always fits. */
 static const clef__conv_impl *const impls[] = { &clef__conv_winograd, &clef__conv_winograd_weights,
 						&clef__conv_cpu,      &clef__conv_cpu_weights,
-						&clef__conv_im2col,   &clef__conv_direct };
+						&clef__conv_gemm,     &clef__conv_im2col,
+						&clef__conv_direct };
 
 /* ---- for the implementations ---- */
 

@@ -63,10 +63,12 @@ typedef struct clef__conv_impl {
 	/* Row i of the sets of them that are worth measuring on the device, or NULL behind the last one. Whether one
 	 * can be had for a geometry, fits() says. */
 	const int *(*candidate)(const clef_device *dev, int i);
+	/* Made for GPUs: on a CPU it is right, but so slow that nobody measures it. */
+	bool for_gpus;
 } clef__conv_impl;
 
 extern const clef__conv_impl clef__conv_winograd, clef__conv_winograd_weights, clef__conv_cpu, clef__conv_cpu_weights,
-	clef__conv_im2col, clef__conv_direct;
+	clef__conv_gemm, clef__conv_im2col, clef__conv_direct;
 
 /* The geometry as two arguments of a kernel: twins of those in cl/conv.clh. */
 clef__arg clef__conv_size(const clef__conv *g);

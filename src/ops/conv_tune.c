@@ -268,6 +268,8 @@ static int list_candidates(const subject *s, const clef__conv_impl *shipped, cle
 		clef__choice own = clef__choice_make(impl->name);
 		clef__conv g = s->g;
 
+		if (impl->for_gpus && clef_device_get_info(s->dev)->kind == CLEF_DEVICE_CPU)
+			continue;
 		if (!can_do(s->dev, &own, s->way, &g))
 			continue;
 		if (impl != shipped)
