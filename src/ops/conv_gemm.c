@@ -273,10 +273,11 @@ static clef__arg int8_of(const int v[8])
 	return arg;
 }
 
+/* The activation becomes that of the program. */
 static void write_defines(char *text, size_t size, const clef_device *dev, const int t[], const product *p,
-			  clef_activation activation)
+			  clef_activation *activation)
 {
-	const char *more = clef__activation_defines(activation);
+	const char *more = clef__activation_floor(activation);
 	size_t used = 0;
 
 	for (int i = 0; params[i] && used < size; i++)
@@ -284,19 +285,19 @@ static void write_defines(char *text, size_t size, const clef_device *dev, const
 	if (clef_device_get_info(dev)->kind != CLEF_DEVICE_CPU && used < size)
 		used += (size_t)snprintf(text + used, size - used, "#define A_MODE %d\n#define B_MODE %d\n",
 					 p->modes & 3, p->modes >> 2 & 3);
-	if (more && used < size)
+	if (used < size)
 		snprintf(text + used, size - used, "%s", more);
 }
 
 static clef_status multiply(const product *p, const int t[], const char *label, const clef_tensor *a,
 			    const clef_tensor *x, const clef__conv_epilogue *given, float beta, const clef_tensor *y)
 {
-	const clef__conv_epilogue e = given ? *given : (clef__conv_epilogue){ NULL };
+	clef__conv_epilogue e = given ? *given : (clef__conv_epilogue){ NULL };
 	const clef_tensor *bias = e.bias ? e.bias : a;
 	size_t items = (size_t)items_of(t);
 	char defines[1024];
 
-	write_defines(defines, sizeof(defines), y->dev, t, p, e.activation);
+	write_defines(defines, sizeof(defines), y->dev, t, p, &e.activation);
 	return clef__launch(y->dev, &(clef__launch_opts){
 					    .program = "conv_gemm",
 					    .defines = defines,
