@@ -120,13 +120,13 @@ END_TEST
 START_TEST(full_device_first_gives_up_its_pool)
 {
 	clef_device_info *info = info_of(test_device);
-	clef__buffer *b[3], *large;
+	clef__buffer *b[24], *large;
 
 	clef_device_trim(test_device);
 	info->global_memory = stats().memory_in_use + (4 << 20);
-	for (int i = 0; i < 3; i++)
-		b[i] = ck_new(clef__buffer_new(test_device, 1 << 20));
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 24; i++)
+		b[i] = ck_new(clef__buffer_new(test_device, 1 << 17));
+	for (int i = 0; i < 24; i++)
 		clef__buffer_release(b[i]);
 	ck_assert_uint_eq(stats().memory_pooled, 3 << 20);
 	large = ck_new(clef__buffer_new(test_device, 2 << 20));

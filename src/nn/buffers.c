@@ -91,7 +91,7 @@ clef_status clef__states_commit(clef_model *model)
 	for (int i = 0; i < model->state_count && !status; i++) {
 		clef_tensor *x = model->states[i].x;
 
-		x->buffer = clef__buffer_new(x->dev, sizeof(float) * (size_t)x->numel);
+		x->buffer = clef__buffer_new_whole(x->dev, sizeof(float) * (size_t)x->numel);
 		status = x->buffer ? clef_fill(x, (double)model->states[i].start) : clef_error_status();
 	}
 	return status;

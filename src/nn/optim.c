@@ -43,7 +43,7 @@ static clef_status make_map(clef_optim *optim)
 	*starts++ = optim->blocks;
 	memcpy(starts, optim->first_chunk, sizeof(int) * ((size_t)params->count + 1));
 	starts += params->count + 1;
-	optim->map = clef__buffer_new(params->dev, sizeof(int) * (size_t)(starts - map));
+	optim->map = clef__buffer_new_whole(params->dev, sizeof(int) * (size_t)(starts - map));
 	s = optim->map ? clef__buffer_write(optim->map, 0, map, sizeof(int) * (size_t)(starts - map))
 		       : clef_error_status();
 	free(map);
@@ -69,7 +69,7 @@ static clef_status make_state(clef_optim *optim, float weight_decay, float fill)
 		s = optim->state[i] ? clef_fill(optim->state[i], i == 0 ? (double)fill : 0.0) : clef_error_status();
 	}
 	if (!s && optim->rule->direction) {
-		optim->ratios = clef__buffer_new(params->dev, sizeof(float) * (size_t)params->count);
+		optim->ratios = clef__buffer_new_whole(params->dev, sizeof(float) * (size_t)params->count);
 		s = optim->ratios ? CLEF_OK : clef_error_status();
 	}
 	return !s && optim->rule->factored ? clef__factors_new(optim) : s;

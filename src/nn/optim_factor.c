@@ -34,7 +34,7 @@ static void *add(clef__factor_list *list, size_t size)
 
 static clef__buffer *upload(clef_device *dev, const void *data, size_t bytes)
 {
-	clef__buffer *buffer = clef__buffer_new(dev, bytes);
+	clef__buffer *buffer = clef__buffer_new_whole(dev, bytes);
 
 	if (!buffer || !bytes || !clef__buffer_write(buffer, 0, data, bytes))
 		return buffer;
@@ -244,9 +244,9 @@ static clef_status make_state(clef_optim *optim)
 
 	factors->stats = clef_tensor_new(dev, CLEF_FLOAT32, CLEF_SHAPE(factors->size));
 	factors->parts = clef_tensor_new(dev, CLEF_FLOAT32, CLEF_SHAPE(factors->partial));
-	factors->mean = clef__buffer_new(dev, sizeof(float) * (size_t)factors->means.count);
-	factors->sums = clef__buffer_new(dev, sizeof(float) * CLEF__PARTS * (size_t)factors->pieces.count);
-	optim->ratios = clef__buffer_new(dev, sizeof(float) * (size_t)optim->params->count);
+	factors->mean = clef__buffer_new_whole(dev, sizeof(float) * (size_t)factors->means.count);
+	factors->sums = clef__buffer_new_whole(dev, sizeof(float) * CLEF__PARTS * (size_t)factors->pieces.count);
+	optim->ratios = clef__buffer_new_whole(dev, sizeof(float) * (size_t)optim->params->count);
 	if (!factors->stats || !factors->parts || !factors->mean || !factors->sums || !optim->ratios)
 		return clef_error_status();
 	s = clef_fill(factors->stats, 0.0);

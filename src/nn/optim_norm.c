@@ -39,7 +39,7 @@ static clef_status measure(clef_optim *optim, const clef__optim_span *span, cons
 	clef__arg *arg = launch.args;
 
 	if (!optim->sums) {
-		optim->sums = clef__buffer_new(params->dev, sizeof(float) * CLEF__PARTS * (size_t)optim->chunks);
+		optim->sums = clef__buffer_new_whole(params->dev, sizeof(float) * CLEF__PARTS * (size_t)optim->chunks);
 		if (!optim->sums)
 			return clef_error_status();
 	}
@@ -114,7 +114,7 @@ clef_status clef_optim_gradients(clef_optim *optim, const clef_gradient_opts *op
 	if (s)
 		return s;
 	if (controlled(&o) && !optim->control) {
-		clef__buffer *control = clef__buffer_new(optim->params->dev, sizeof(zeros));
+		clef__buffer *control = clef__buffer_new_whole(optim->params->dev, sizeof(zeros));
 
 		s = control ? clef__buffer_write(control, 0, zeros, sizeof(zeros)) : clef_error_status();
 		if (s) {

@@ -72,7 +72,7 @@ static clef_status make_table(clef_optim *optim)
 		optim->last_rows = clef__calloc(count, sizeof(float), "an optimizer's table");
 	if (!optim->last_rows)
 		return CLEF_ERROR_MEMORY;
-	optim->table = clef__buffer_new(optim->params->dev, count * sizeof(float));
+	optim->table = clef__buffer_new_whole(optim->params->dev, count * sizeof(float));
 	return optim->table ? CLEF_OK : clef_error_status();
 }
 

@@ -170,6 +170,7 @@ static clef_status open_context(clef_device *dev, cl_platform_id platform)
 	cl_command_queue_properties flags = 0;
 	cl_int code;
 
+	clef__pool_open(dev);
 	if (profile && *profile && strcmp(profile, "0") != 0) {
 		flags |= CL_QUEUE_PROFILING_ENABLE;
 		dev->profile = clef__profile_new();

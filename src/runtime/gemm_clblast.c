@@ -94,15 +94,16 @@ static CLBlastStatusCode call_clblast(clef_device *dev, const clef__gemm_opts *g
 	CLBlastTranspose ta = g->trans_a ? CLBlastTransposeYes : CLBlastTransposeNo;
 	CLBlastTranspose tb = g->trans_b ? CLBlastTransposeYes : CLBlastTransposeNo;
 	size_t m = (size_t)g->m, n = (size_t)g->n, k = (size_t)g->k;
+	size_t a = g->a->start / sizeof(float) + g->a_offset, b = g->b->start / sizeof(float) + g->b_offset;
+	size_t c = g->c->start / sizeof(float) + g->c_offset;
 
 	if (g->batch == 1)
-		return CLBlastSgemm(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a->mem, g->a_offset,
-				    (size_t)g->lda, g->b->mem, g->b_offset, (size_t)g->ldb, g->beta, g->c->mem,
-				    g->c_offset, (size_t)g->ldc, &dev->queue, NULL);
-	return CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a->mem, g->a_offset,
-					  (size_t)g->lda, g->a_step, g->b->mem, g->b_offset, (size_t)g->ldb, g->b_step,
-					  g->beta, g->c->mem, g->c_offset, (size_t)g->ldc, g->c_step, (size_t)g->batch,
-					  &dev->queue, NULL);
+		return CLBlastSgemm(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a->mem, a, (size_t)g->lda,
+				    g->b->mem, b, (size_t)g->ldb, g->beta, g->c->mem, c, (size_t)g->ldc, &dev->queue,
+				    NULL);
+	return CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a->mem, a,
+					  (size_t)g->lda, g->a_step, g->b->mem, b, (size_t)g->ldb, g->b_step, g->beta,
+					  g->c->mem, c, (size_t)g->ldc, g->c_step, (size_t)g->batch, &dev->queue, NULL);
 }
 
 clef_status clef__gemm_clblast(clef_device *dev, const clef__gemm_opts *g)

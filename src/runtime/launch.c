@@ -13,6 +13,8 @@ static clef_status set_arg(clef_device *dev, const clef__kernel *k, cl_uint *ind
 
 	switch (arg->kind) {
 	case CLEF__ARG_BUFFER:
+		/* All that kernels take elements of has four bytes. */
+		offset += arg->buffer->start / 4;
 		code = clSetKernelArg(k->kernel, (*index)++, sizeof(cl_mem), &arg->buffer->mem);
 		if (!code)
 			code = clSetKernelArg(k->kernel, (*index)++, sizeof(offset), &offset);

@@ -7,8 +7,8 @@
 
 #include "runtime.h"
 
-/* Buffers of 2^k, 1.25, 1.5 and 1.75 times 2^k bytes. */
-#define CLEF__SIZE_CLASSES (4 * 48)
+/* Small buffers have 2^k, 1.25, 1.5 or 1.75 times 2^k bytes, from 2^8 to 2^18. */
+#define CLEF__SIZE_CLASSES (4 * 10 + 1)
 #define CLEF__STAGES       4
 #define CLEF__SIZE_LOGS    40
 
@@ -19,11 +19,26 @@ typedef struct clef__profile clef__profile;
 struct clef__buffer {
 	clef_device *dev; /* held while the buffer is in use, not while it is pooled */
 	cl_mem mem;
-	size_t bytes; /* of its size class */
-	int size_class;
-	int references;
-	clef__buffer *next; /* in the pool */
+	size_t start; /* bytes from the beginning of mem */
+	size_t bytes;
+	int size_class;                /* CLEF__SIZE_CLASSES: a piece of a block */
+	int references;                /* 0: in the pool */
+	bool stays;                    /* made by clef__buffer_new_whole() */
+	clef__buffer *next, *previous; /* in the pool */
+	clef__buffer *before, *behind; /* its neighbours in the block */
 };
+
+/* Device memory that is not in use, and the account of it: see pool.c. */
+typedef struct clef__pool {
+	clef__buffer *small[CLEF__SIZE_CLASSES];
+	clef__buffer *pieces;                /* of blocks */
+	clef__buffer *spare;                 /* structures without memory */
+	uint64_t most;                       /* that was ever in use */
+	uint64_t pieces_in_use, pieces_most; /* without those that stay */
+	uint64_t slack;                      /* bytes that may be pooled beyond `most` */
+	bool torn;                           /* blocks had to go because none of them was large enough */
+	bool poison;                         /* $CLEF_POISON: fill what is given back with NaN */
+} clef__pool;
 
 /* Host memory that an upload in flight reads from. */
 typedef struct clef__stage {
@@ -42,7 +57,7 @@ struct clef_device {
 	cl_command_queue queue;
 	void *tape;
 	const char *conv; /* see clef__device_set_conv() */
-	clef__buffer *pool[CLEF__SIZE_CLASSES];
+	clef__pool pool;
 	clef__stage stage[CLEF__STAGES];
 	int next_stage;
 	clef__program *programs; /* list */
@@ -88,9 +103,13 @@ clef_status clef__cl_fail(const clef_device *dev, cl_int code, const char *call)
 /* Fills in all but platform, device and platform_name. False when the device cannot be queried. */
 bool clef__device_query(cl_device_id id, clef_device_info *info, size_t max_item_size[3]);
 
+/* ---- pool.c ---- */
+
+void clef__pool_open(clef_device *dev);
+void clef__pool_free(clef_device *dev);
+
 /* ---- buffer.c ---- */
 
-void clef__pool_free(clef_device *dev);
 void clef__stages_free(clef_device *dev);
 
 /* ---- program.c ---- */

@@ -33,6 +33,17 @@ typedef struct clef__buffer clef__buffer;
 
 /* Contents undefined; 0 bytes give a small buffer. */
 clef__buffer *clef__buffer_new(clef_device *dev, size_t bytes);
+
+/* The same for what stays, weights for example: large ones do not share a block of memory with others, which could then
+ * not be given back as a whole. */
+clef__buffer *clef__buffer_new_whole(clef_device *dev, size_t bytes);
+
+/* The same for what will be gone soon: it is put where it leaves no hole between what lives longer. */
+clef__buffer *clef__buffer_new_brief(clef_device *dev, size_t bytes);
+
+/* Between two recordings: puts the pool into one piece where it has been torn. */
+void clef__pool_settle(clef_device *dev);
+
 void clef__buffer_retain(clef__buffer *buffer);
 void clef__buffer_release(clef__buffer *buffer); /* NULL is accepted */
 

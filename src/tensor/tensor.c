@@ -46,7 +46,7 @@ clef_tensor *clef_tensor_new(clef_device *dev, clef_dtype dtype, clef_shape shap
 				       "clef_tensor_new: shape %s of %d dimensions: at most %d dimensions and 2^31 - 1 "
 				       "elements, none negative",
 				       CLEF__SHAPE_TEXT(shape), shape.ndim, CLEF_MAX_DIMS);
-	buffer = clef__buffer_new(dev, (size_t)numel * clef_dtype_size(dtype));
+	buffer = clef__buffer_new_whole(dev, (size_t)numel * clef_dtype_size(dtype));
 	if (!buffer)
 		return NULL;
 	x = clef__tensor_view(dev, dtype, shape, buffer, 0);
@@ -113,6 +113,14 @@ clef_status clef__tensor_check(const char *what, const clef_tensor *x)
 	if (x->tape && !x->recording)
 		return clef__fail(CLEF_ERROR_STATE,
 				  "%s: the tensor was made before the last clef_tape_begin() of its tape", what);
+	if (x->gone == CLEF__DROPPED)
+		return clef__fail(CLEF_ERROR_STATE, "%s: the tensor %s was dropped by clef_tensor_drop()", what,
+				  CLEF__SHAPE_TEXT(x->shape));
+	if (x->gone)
+		return clef__fail(CLEF_ERROR_STATE,
+				  "%s: the tensor %s of a model's forward pass was given back by clef_backward(): "
+				  "clef_tape_retain(tape, true) keeps it",
+				  what, CLEF__SHAPE_TEXT(x->shape));
 	return CLEF_OK;
 }
 
