@@ -28,22 +28,23 @@
 	}
 
 /*
- * A work-item transforms the weights of MR outputs and blocks_each blocks of channels, 16 of which are its lanes. Weights
- * [k][c][3][3], of which the outputs are k, or c where `transposed`; then they are turned round as well. Lanes and rows
- * that are too many repeat the last one: no product reads them, no result is made of them.
+ * A work-item transforms the weights of MR outputs and blocks_each blocks of channels, 16 of which are its lanes; u has
+ * those of `panels` panels, from first_panel on. Weights [k][c][3][3], of which the outputs are k, or c where
+ * `transposed`; then they are turned round as well. Lanes and rows that are too many repeat the last one: no product
+ * reads them, no result is made of them.
  */
 __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void winograd_weights(__global const float *w, ulong w_offset, __global float *u, ulong u_offset, int outputs,
-                               int channels, int transposed, int blocks_each)
+                               int channels, int transposed, int blocks_each, int first_panel, int panels)
 {
-	const int panel = (int)get_global_id(0), blocks = (channels + VECTOR - 1) / VECTOR;
+	const int panel = first_panel + (int)get_global_id(0), blocks = (channels + VECTOR - 1) / VECTOR;
 	const int from = (int)get_global_id(1) * blocks_each, to = min(from + blocks_each, blocks);
-	const size_t stride = U_STRIDE((outputs + MR - 1) / MR, channels);
+	const size_t stride = U_STRIDE(panels, channels);
 	const int next_k = 9 * (transposed ? 1 : channels), next_c = 9 * (transposed ? outputs : 1);
 	const int first = transposed ? 8 : 0, next = transposed ? -1 : 1;
 
 	w += w_offset;
-	u += u_offset + (size_t)panel * blocks * MR * VECTOR;
+	u += u_offset + get_global_id(0) * blocks * MR * VECTOR;
 	for (int block = from; block < to; block++)
 		for (int r = 0; r < MR; r++) {
 			__global const float *g = w + (size_t)min(panel * MR + r, outputs - 1) * next_k +
@@ -258,13 +259,13 @@ static void transform_output(const piece *pieces, __local const float *m, const 
 	}
 }
 
-/* The outputs of panels [from, to), `block` of them at a time. */
+/* The outputs of panels [from, to), `block` of them at a time; u has `panels` from `first_panel` on. */
 static void multiply_all(const piece *pieces, __global const float *x, __global const float *w, int turned,
                          __global const float *u, V_SPACE const float *v, int8 size, int from, int to, int block,
-                         __local float *m, __global float *y, __global const float *bias, int has_bias, float beta,
+                         int first_panel, int panels, __local float *m, __global float *y, __global const float *bias, int has_bias, float beta,
                          float p_, float q_)
 {
-	const int channels = size.s0, outputs = size.s3, ow = size.s7, panels = (outputs + MR - 1) / MR;
+	const int channels = size.s0, outputs = size.s3, ow = size.s7;
 	const size_t plane = (size_t)size.s6 * ow, u_stride = U_STRIDE(panels, channels), v_stride = V_STRIDE(channels);
 	const size_t panel = (size_t)(channels + VECTOR - 1) / VECTOR * MR * VECTOR;
 	const int next_output = 9 * (turned ? 1 : channels), next_channel = 9 * (turned ? outputs : 1);
@@ -276,7 +277,7 @@ static void multiply_all(const piece *pieces, __global const float *x, __global 
 		for (int point = 0; point < POINTS; point++)
 			for (int p = 0; p < count; p++)
 				for (int t = 0; t < TILES; t += 2 * VECTOR)
-					multiply(u + point * u_stride + (first + p) * panel,
+					multiply(u + point * u_stride + (first - first_panel + p) * panel,
 					         v + point * v_stride + t, channels,
 					         m + p * MR * M_STRIDE + point * TILES + t);
 		for (int r = 0; r < rows; r++) {
@@ -293,16 +294,17 @@ static void multiply_all(const piece *pieces, __global const float *x, __global 
 /* ---- kernels: all at once, or in two steps where V is too large for the cache ---- */
 
 #ifdef V_GLOBAL
-/* A work-item transforms channels_each channels of TILES tiles. */
+/* A work-item transforms channels_each channels of TILES tiles. v has those from first_block on, here and in the next
+ * kernel. */
 __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void winograd_input(__global const float *x, ulong x_offset, __global float *v, ulong v_offset, int images,
-                             int8 size, int8 step, int channels_each, __local float *stage)
+                             int8 size, int8 step, int first_block, int channels_each, __local float *stage)
 {
 	const int block = (int)get_global_id(0), from = (int)get_global_id(1) * channels_each, channels = size.s0;
 	piece pieces[PIECES];
 
 	for (int i = 0; i < PIECES; i++)
-		pieces[i] = find_piece(block * PIECES + i, images, size, step);
+		pieces[i] = find_piece((first_block + block) * PIECES + i, images, size, step);
 	transform_input(pieces, x + x_offset, size.s2, (size_t)size.s1 * size.s2, channels, from,
 	                min(from + channels_each, channels), stage,
 	                v + (v_offset + block * POINTS * V_STRIDE(channels)));
@@ -313,11 +315,12 @@ __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void winograd(__global const float *x, ulong x_offset, __global const float *w, ulong w_offset, int turned,
                        __global const float *u, ulong u_offset, __global const float *global_v, ulong v_offset,
                        __global const float *bias, ulong bias_offset, int has_bias, __global float *y, ulong y_offset,
-                       float beta, float p_, float q_, int images, int8 size, int8 step, int panels_each, int block,
-                       __local float *m, __local float *local_v, __local float *stage)
+                       float beta, float p_, float q_, int images, int8 size, int8 step, int first_block,
+                       int first_panel, int panels, int panels_each, int block, __local float *m,
+                       __local float *local_v, __local float *stage)
 {
-	const int tiles = (int)get_global_id(0), from = (int)get_global_id(1) * panels_each;
-	const int channels = size.s0, panels = (size.s3 + MR - 1) / MR;
+	const int tiles = (int)get_global_id(0), from = first_panel + (int)get_global_id(1) * panels_each;
+	const int channels = size.s0;
 	piece pieces[PIECES];
 #ifdef V_GLOBAL
 	__global const float *v = global_v + (v_offset + tiles * POINTS * V_STRIDE(channels));
@@ -326,11 +329,11 @@ __kernel void winograd(__global const float *x, ulong x_offset, __global const f
 #endif
 
 	for (int i = 0; i < PIECES; i++)
-		pieces[i] = find_piece(tiles * PIECES + i, images, size, step);
+		pieces[i] = find_piece((first_block + tiles) * PIECES + i, images, size, step);
 #ifndef V_GLOBAL
 	transform_input(pieces, x + x_offset, size.s2, (size_t)size.s1 * size.s2, channels, 0, channels, stage, v);
 #endif
 	multiply_all(pieces, x + x_offset, w + w_offset, turned, u + u_offset, v, size, from,
-	             min(from + panels_each, panels), block, m, y + y_offset, bias + bias_offset, has_bias, beta, p_,
-	             q_);
+	             min(from + panels_each, first_panel + panels), block, first_panel, panels, m, y + y_offset,
+	             bias + bias_offset, has_bias, beta, p_, q_);
 }

@@ -24,15 +24,16 @@
 #define P_STRIDE(k) STRIDE((size_t)(k) * TILES)
 #define M_STRIDE(floats) STRIDE((size_t)(floats))
 
-/* blocks: outputs and channels of a block, padded to whole register tiles; their blocks; blocks of tiles of a chunk, and
- * all; chunks */
-#define K_EACH      blocks.s0
-#define C_EACH      blocks.s1
-#define K_BLOCKS    blocks.s2
-#define C_BLOCKS    blocks.s3
-#define TILES_EACH  blocks.s4
-#define TILE_BLOCKS blocks.s5
-#define CHUNKS      blocks.s6
+/* blocks: outputs and channels of a block, padded to whole register tiles; their blocks, those of outputs that are
+ * computed now; blocks of tiles of a chunk, and all; chunks; the first of the blocks of outputs */
+#define K_EACH        blocks.s0
+#define C_EACH        blocks.s1
+#define K_BLOCKS      blocks.s2
+#define C_BLOCKS      blocks.s3
+#define TILES_EACH    blocks.s4
+#define TILE_BLOCKS   blocks.s5
+#define CHUNKS        blocks.s6
+#define FIRST_K_BLOCK blocks.s7
 
 static void clear(__local float *to, size_t floats)
 {
@@ -148,7 +149,7 @@ __kernel void winograd_products(__global const float *x, ulong x_offset, __globa
                                 int8 blocks, __local float *v, __local float *p, __local float *turn,
                                 __local float *stage)
 {
-	const int k0 = (int)get_global_id(0) * K_EACH, c0 = (int)get_global_id(1) * C_EACH;
+	const int k0 = (FIRST_K_BLOCK + (int)get_global_id(0)) * K_EACH, c0 = (int)get_global_id(1) * C_EACH;
 	const int outputs = min(K_EACH, size.s3 - k0), channels = min(C_EACH, size.s0 - c0);
 	const int from = (int)get_global_id(2) * TILES_EACH, to = min(from + TILES_EACH, TILE_BLOCKS);
 	const size_t plane = (size_t)size.s1 * size.s2, y_plane = (size_t)size.s6 * size.s7;
@@ -273,11 +274,12 @@ __kernel void winograd_sum(__global const float *parts, ulong parts_offset, __gl
                            __global const float *y, ulong y_offset, __global float *w, ulong w_offset, float beta,
                            int images, int8 size, int8 step, int8 blocks)
 {
-	const int block = (int)get_global_id(0), k = (int)get_global_id(1), in_k = k % K_EACH;
+	const int block = (int)get_global_id(0), k_here = (int)get_global_id(1), in_k = k_here % K_EACH;
+	const int k = FIRST_K_BLOCK * K_EACH + k_here;
 	const int first = block * C_EACH, channels = min(C_EACH, size.s0 - first);
 	const size_t m_stride = STRIDE(K_EACH * C_EACH), part = POINTS * m_stride, chunk = part * K_BLOCKS * C_BLOCKS;
 
-	parts += parts_offset + ((size_t)(k / K_EACH) * C_BLOCKS + block) * part;
+	parts += parts_offset + ((size_t)(k_here / K_EACH) * C_BLOCKS + block) * part;
 	parts += (size_t)(in_k / MR * MR) * C_EACH + in_k % MR * NR;
 	x += x_offset + (size_t)first * size.s1 * size.s2;
 	y += y_offset + (size_t)k * size.s6 * size.s7;

@@ -17,6 +17,10 @@
 #define MIN_WIDTH  16 /* channels, and outputs */
 /* Panels of outputs that are multiplied before their result is transformed. */
 #define MAX_BLOCK 5
+/* Floats of transformed weights, which take four times the memory of the weights, and of transformed images: of more
+ * there is a part at a time, as long as that keeps all cores busy. */
+#define MAX_WEIGHTS ((size_t)1 << 20)
+#define MAX_IMAGES  ((size_t)1 << 20)
 
 /* Rows of a register tile, tiles of a work-item at a time, and MAX_BLOCK. */
 enum { MR, TILES, BLOCK };
@@ -28,6 +32,7 @@ typedef struct plan {
 	bool global_v;
 	int blocks; /* of tiles */
 	int panels, panels_each, block;
+	int panels_at_once, blocks_at_once;    /* that are transformed together */
 	size_t stage_bytes, v_floats, m_bytes; /* of a work-item */
 } plan;
 
@@ -57,11 +62,26 @@ static void set_tiles(plan *p, const clef__conv *g, int tiles)
 	p->m_bytes = sizeof(float) * (size_t)p->mr * POINTS * (size_t)tiles;
 }
 
+/* Floats of a panel's transformed weights. */
+static size_t weights_of_panel(const plan *p, const clef__conv *g)
+{
+	return (size_t)POINTS * (size_t)p->mr * (size_t)clef__divide_up(g->c, VECTOR) * VECTOR;
+}
+
+/* About equal parts, none larger than `most` if that is possible. */
+static int even_part(int all, size_t most)
+{
+	const int parts = most < (size_t)all ? clef__divide_up(all, (int)CLEF__MAX(most, 1)) : 1;
+
+	return clef__divide_up(all, parts);
+}
+
 /* g as the kernels see it: outputs are k, whichever way it goes. False: local memory is too small. */
 static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 {
 	const clef_device_info *info = clef_device_get_info(dev);
 	size_t local = (size_t)CLEF__MIN(info->local_memory, (uint64_t)1 << 30), rest;
+	int parts; /* of the panels that are done together */
 	int tasks = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1), columns = clef__divide_up(g->ow, 4);
 	/* Shorter vectors go with smaller caches, and with register tiles that are 16 tiles wide, not 32. */
 	bool wide = info->float_vector >= 16;
@@ -77,7 +97,12 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 	if (local < p->stage_bytes + p->m_bytes)
 		return false;
 	rest = local - p->stage_bytes - (p->global_v ? 0 : sizeof(float) * p->v_floats);
-	p->panels_each = clef__divide_up(p->panels, CLEF__MIN(clef__divide_up(tasks, p->blocks), p->panels));
+	p->blocks_at_once = p->blocks;
+	if (p->global_v)
+		p->blocks_at_once = even_part(p->blocks, CLEF__MAX(MAX_IMAGES / p->v_floats, (size_t)tasks));
+	parts = CLEF__MIN(clef__divide_up(tasks, p->blocks_at_once), p->panels);
+	p->panels_at_once = even_part(p->panels, CLEF__MAX(MAX_WEIGHTS / weights_of_panel(p, g), (size_t)parts));
+	p->panels_each = clef__divide_up(p->panels_at_once, CLEF__MIN(parts, p->panels_at_once));
 	p->block = (int)CLEF__MIN(rest / p->m_bytes,
 				  (size_t)CLEF__MIN(clef__conv_param(g, BLOCK, MAX_BLOCK), p->panels_each));
 	p->m_bytes *= (size_t)p->block;
@@ -133,12 +158,17 @@ static clef_activation write_defines(char *text, size_t size, const plan *p, cle
 	return activation;
 }
 
+/* Some of all panels or blocks. */
+typedef struct range {
+	int first, count;
+} range;
+
 static clef_status transform_weights(const plan *p, const clef__conv *g, const clef_tensor *w, bool turned,
-				     const clef_tensor *u)
+				     range panels, const clef_tensor *u)
 {
 	char defines[128];
 	int tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(u->dev)->compute_units, 1);
-	int blocks = clef__divide_up(g->c, VECTOR), parts = CLEF__MIN(clef__divide_up(tasks, p->panels), blocks),
+	int blocks = clef__divide_up(g->c, VECTOR), parts = CLEF__MIN(clef__divide_up(tasks, panels.count), blocks),
 	    each = clef__divide_up(blocks, parts);
 
 	write_defines(defines, sizeof(defines), p, (clef_activation){ CLEF_ACT_NONE });
@@ -146,19 +176,21 @@ static clef_status transform_weights(const plan *p, const clef__conv *g, const c
 					    .program = "conv_winograd",
 					    .defines = defines,
 					    .kernel = "winograd_weights",
-					    .global = { (size_t)p->panels, (size_t)clef__divide_up(blocks, each) },
+					    .global = { (size_t)panels.count, (size_t)clef__divide_up(blocks, each) },
 					    .local = { 1, 1, 1 },
 					    .bytes = 4.0 * (double)(w->numel + u->numel),
 					    .args = { CLEF__TENSOR(w), CLEF__TENSOR(u), CLEF__INT(g->k),
-						      CLEF__INT(g->c), CLEF__INT(turned), CLEF__INT(each) },
+						      CLEF__INT(g->c), CLEF__INT(turned), CLEF__INT(each),
+						      CLEF__INT(panels.first), CLEF__INT(panels.count) },
 				    });
 }
 
-static clef_status transform_input(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *v)
+static clef_status transform_input(const plan *p, const clef__conv *g, range blocks, const clef_tensor *x,
+				   const clef_tensor *v)
 {
 	char defines[128];
 	int tasks = TASKS_EACH * (int)CLEF__MAX(clef_device_get_info(v->dev)->compute_units, 1);
-	int parts = CLEF__MIN(clef__divide_up(tasks, p->blocks), g->c), each = clef__divide_up(g->c, parts);
+	int parts = CLEF__MIN(clef__divide_up(tasks, blocks.count), g->c), each = clef__divide_up(g->c, parts);
 
 	write_defines(defines, sizeof(defines), p, (clef_activation){ CLEF_ACT_NONE });
 	return clef__launch(v->dev,
@@ -166,18 +198,20 @@ static clef_status transform_input(const plan *p, const clef__conv *g, const cle
 				    .program = "conv_winograd",
 				    .defines = defines,
 				    .kernel = "winograd_input",
-				    .global = { (size_t)p->blocks, (size_t)clef__divide_up(g->c, each) },
+				    .global = { (size_t)blocks.count, (size_t)clef__divide_up(g->c, each) },
 				    .local = { 1, 1, 1 },
-				    .bytes = 4.0 * ((double)x->numel + (double)v->numel),
+				    .bytes = 4.0 * ((double)x->numel * blocks.count / p->blocks + (double)v->numel),
 				    .args = { CLEF__TENSOR(x), CLEF__TENSOR(v), CLEF__INT(g->n), clef__conv_size(g),
-					      clef__conv_step(g), CLEF__INT(each), CLEF__LOCAL(p->stage_bytes) },
+					      clef__conv_step(g), CLEF__INT(blocks.first), CLEF__INT(each),
+					      CLEF__LOCAL(p->stage_bytes) },
 			    });
 }
 
-/* v NULL: the kernel transforms the images itself. x and w serve tiles that are not finite. */
+/* The outputs of those panels, for some blocks of tiles. v NULL: the kernel transforms the images itself. x and w serve
+ * tiles that are not finite. */
 static clef_status multiply(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *w, bool turned,
-			    const clef_tensor *u, const clef_tensor *v, const clef__conv_epilogue *e, float beta,
-			    const clef_tensor *y)
+			    range panels, range blocks, const clef_tensor *u, const clef_tensor *v,
+			    const clef__conv_epilogue *e, float beta, const clef_tensor *y)
 {
 	char defines[1024];
 	const clef_tensor *b = e->bias ? e->bias : u, *from = v ? v : x;
@@ -189,43 +223,78 @@ static clef_status multiply(const plan *p, const clef__conv *g, const clef_tenso
 			.program = "conv_winograd",
 			.defines = defines,
 			.kernel = "winograd",
-			.global = { (size_t)p->blocks, (size_t)clef__divide_up(p->panels, p->panels_each) },
+			.global = { (size_t)blocks.count, (size_t)clef__divide_up(panels.count, p->panels_each) },
 			.local = { 1, 1, 1 },
 			.bytes = 4.0 * ((double)from->numel + (double)u->numel + (double)y->numel),
-			.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c,
-			.args = { CLEF__TENSOR(x), CLEF__TENSOR(w), CLEF__INT(turned), CLEF__TENSOR(u),
-				  CLEF__TENSOR(from), CLEF__TENSOR(b), CLEF__INT(e->bias != NULL), CLEF__TENSOR(y),
-				  CLEF__FLOAT(beta), CLEF__FLOAT(activation.p), CLEF__FLOAT(activation.q),
-				  CLEF__INT(g->n), clef__conv_size(g), clef__conv_step(g), CLEF__INT(p->panels_each),
-				  CLEF__INT(p->block), CLEF__LOCAL(p->m_bytes),
+			.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c * panels.count / p->panels * blocks.count /
+				 p->blocks,
+			.args = { CLEF__TENSOR(x),
+				  CLEF__TENSOR(w),
+				  CLEF__INT(turned),
+				  CLEF__TENSOR(u),
+				  CLEF__TENSOR(from),
+				  CLEF__TENSOR(b),
+				  CLEF__INT(e->bias != NULL),
+				  CLEF__TENSOR(y),
+				  CLEF__FLOAT(beta),
+				  CLEF__FLOAT(activation.p),
+				  CLEF__FLOAT(activation.q),
+				  CLEF__INT(g->n),
+				  clef__conv_size(g),
+				  clef__conv_step(g),
+				  CLEF__INT(blocks.first),
+				  CLEF__INT(panels.first),
+				  CLEF__INT(panels.count),
+				  CLEF__INT(p->panels_each),
+				  CLEF__INT(p->block),
+				  CLEF__LOCAL(p->m_bytes),
 				  CLEF__LOCAL(p->global_v ? sizeof(float) : sizeof(float) * p->v_floats),
 				  CLEF__LOCAL(p->global_v ? sizeof(float) : p->stage_bytes) },
 		});
+}
+
+/* All blocks, for some panels, whose weights have been transformed. */
+static clef_status multiply_blocks(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
+				   bool turned, range panels, const clef_tensor *u, const clef_tensor *v,
+				   const clef__conv_epilogue *e, float beta, const clef_tensor *y)
+{
+	range blocks = { 0, p->blocks_at_once };
+	clef_status status = CLEF_OK;
+
+	for (; blocks.first < p->blocks && !status; blocks.first += blocks.count) {
+		blocks.count = CLEF__MIN(p->blocks_at_once, p->blocks - blocks.first);
+		/* All of them at once stay from the first panels on. */
+		if (v && (panels.first == 0 || p->blocks_at_once < p->blocks))
+			status = transform_input(p, g, blocks, x, v);
+		if (!status)
+			status = multiply(p, g, x, w, turned, panels, blocks, u, v, e, beta, y);
+	}
+	return status;
 }
 
 static clef_status run(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
 		       bool turned, const clef__conv_epilogue *given, float beta, const clef_tensor *y)
 {
 	static const clef__conv_epilogue none;
-	const clef__conv_epilogue *e = given ? given : &none;
 	clef_tensor *u, *v = NULL;
-	clef_status status = CLEF_OK;
+	clef_status status;
+	range panels;
 	plan p;
 
 	make_plan(y->dev, g, &p);
-	u = clef__scratch(n, CLEF_FLOAT32,
-			  CLEF_SHAPE(POINTS, (int64_t)point_stride((size_t)p.panels * (size_t)p.mr *
-								   (size_t)clef__divide_up(g->c, VECTOR) * VECTOR)));
-	if (!u)
-		return clef_error_status();
-	if (p.global_v) {
-		v = clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(p.blocks, (int64_t)p.v_floats));
-		status = v ? transform_input(&p, g, x, v) : clef_error_status();
+	u = clef__scratch(
+		n, CLEF_FLOAT32,
+		CLEF_SHAPE(POINTS, (int64_t)point_stride((size_t)p.panels_at_once * weights_of_panel(&p, g) / POINTS)));
+	if (u && p.global_v)
+		v = clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(p.blocks_at_once, (int64_t)p.v_floats));
+	status = u && (v || !p.global_v) ? CLEF_OK : clef_error_status();
+	panels = (range){ 0, p.panels_at_once };
+	for (; panels.first < p.panels && !status; panels.first += panels.count) {
+		panels.count = CLEF__MIN(p.panels_at_once, p.panels - panels.first);
+		status = transform_weights(&p, g, w, turned, panels, u);
+		if (!status)
+			status = multiply_blocks(&p, g, x, w, turned, panels, u, v, given ? given : &none, beta, y);
 	}
-	if (!status)
-		status = transform_weights(&p, g, w, turned, u);
-	if (!status)
-		status = multiply(&p, g, x, w, turned, u, v, e, beta, y);
 	clef__scratch_free(v);
 	clef__scratch_free(u);
 	return status;

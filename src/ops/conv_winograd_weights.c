@@ -24,6 +24,10 @@ enum { MR, TILES, BLOCK };
 static const char *const params[] = { "mr", "tiles", "block", NULL };
 #define TAKES_TILES(n) ((n) == 0 || (n) == 16 || (n) == 32 || (n) == 64)
 
+/* Floats of products, which take four times the memory of the weights: of more there is a part at a time, as long as
+ * that keeps all cores busy. */
+#define MAX_PARTS ((size_t)2 << 20)
+
 /* Outputs times channels: shorter vectors make transforms dearer than products. */
 #define MIN_PAIRS(dev) (wide(dev) ? MIN_WIDTH * MIN_WIDTH : 512)
 
@@ -31,6 +35,7 @@ typedef struct plan {
 	int tiles, piece, mr; /* macros of the kernels */
 	int k_each, c_each;   /* of a block, padded to register tiles */
 	int k_blocks, c_blocks;
+	int k_blocks_at_once;
 	int tiles_each, tile_blocks, chunks;
 	size_t v, p, turn, stage; /* floats of local memory */
 	size_t part;              /* floats of a work-item's products */
@@ -76,6 +81,10 @@ static plan make_plan(const clef_device *dev, const clef__conv *g)
 	p.turn = POINTS * stride(VECTOR * p.tiles);
 	p.stage = (size_t)(p.tiles / p.piece * 6 * (4 * p.piece + 4));
 	p.part = POINTS * stride(p.k_each * p.c_each);
+	p.k_blocks_at_once = (int)(MAX_PARTS / (p.part * (size_t)p.c_blocks * (size_t)p.chunks));
+	p.k_blocks_at_once = CLEF__MAX(p.k_blocks_at_once, clef__divide_up(tasks, p.c_blocks * p.chunks));
+	p.k_blocks_at_once = CLEF__MIN(p.k_blocks_at_once, p.k_blocks);
+	p.k_blocks_at_once = clef__divide_up(p.k_blocks, clef__divide_up(p.k_blocks, p.k_blocks_at_once));
 	return p;
 }
 
@@ -105,11 +114,16 @@ static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way
 
 /* ---- launches ---- */
 
-static clef__arg blocks_arg(const plan *p)
+/* Blocks of outputs, some of all. */
+typedef struct part_of {
+	int first, count;
+} part_of;
+
+static clef__arg blocks_arg(const plan *p, part_of k)
 {
 	return (clef__arg){ .kind = CLEF__ARG_INT8,
-			    .value.i8 = { p->k_each, p->c_each, p->k_blocks, p->c_blocks, p->tiles_each, p->tile_blocks,
-					  p->chunks } };
+			    .value.i8 = { p->k_each, p->c_each, k.count, p->c_blocks, p->tiles_each, p->tile_blocks,
+					  p->chunks, k.first } };
 }
 
 static void write_defines(char *text, size_t size, const plan *p)
@@ -117,7 +131,7 @@ static void write_defines(char *text, size_t size, const plan *p)
 	snprintf(text, size, "#define TILES %d\n#define PIECE %d\n#define MR %d\n", p->tiles, p->piece, p->mr);
 }
 
-static clef_status multiply(const plan *p, const clef__conv *g, const clef_tensor *x, const clef_tensor *y,
+static clef_status multiply(const plan *p, const clef__conv *g, part_of k, const clef_tensor *x, const clef_tensor *y,
 			    const clef_tensor *parts)
 {
 	char defines[128];
@@ -128,20 +142,21 @@ static clef_status multiply(const plan *p, const clef__conv *g, const clef_tenso
 				.program = "conv_winograd_weights",
 				.defines = defines,
 				.kernel = "winograd_products",
-				.global = { (size_t)p->k_blocks, (size_t)p->c_blocks, (size_t)p->chunks },
+				.global = { (size_t)k.count, (size_t)p->c_blocks, (size_t)p->chunks },
 				.local = { 1, 1, 1 },
 				.bytes = 4.0 * ((double)x->numel + (double)y->numel + (double)parts->numel),
-				.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c,
+				.flops = 18.0 * g->n * g->k * g->oh * g->ow * g->c * k.count / p->k_blocks,
 				.args = { CLEF__TENSOR(x), CLEF__TENSOR(y), CLEF__TENSOR(parts), CLEF__INT(g->n),
-					  clef__conv_size(g), clef__conv_step(g), blocks_arg(p),
+					  clef__conv_size(g), clef__conv_step(g), blocks_arg(p, k),
 					  CLEF__LOCAL(sizeof(float) * p->v), CLEF__LOCAL(sizeof(float) * p->p),
 					  CLEF__LOCAL(sizeof(float) * p->turn), CLEF__LOCAL(sizeof(float) * p->stage) },
 			});
 }
 
-static clef_status add_up(const plan *p, const clef__conv *g, const clef_tensor *parts, const clef_tensor *x,
+static clef_status add_up(const plan *p, const clef__conv *g, part_of k, const clef_tensor *parts, const clef_tensor *x,
 			  const clef_tensor *y, float beta, const clef_tensor *w)
 {
+	const int outputs = CLEF__MIN(k.count * p->k_each, g->k - k.first * p->k_each);
 	char defines[128];
 
 	write_defines(defines, sizeof(defines), p);
@@ -149,12 +164,12 @@ static clef_status add_up(const plan *p, const clef__conv *g, const clef_tensor 
 					    .program = "conv_winograd_weights",
 					    .defines = defines,
 					    .kernel = "winograd_sum",
-					    .global = { (size_t)p->c_blocks, (size_t)g->k },
+					    .global = { (size_t)p->c_blocks, (size_t)outputs },
 					    .local = { 1, 1 },
 					    .bytes = 4.0 * ((double)parts->numel + (double)w->numel),
 					    .args = { CLEF__TENSOR(parts), CLEF__TENSOR(x), CLEF__TENSOR(y),
 						      CLEF__TENSOR(w), CLEF__FLOAT(beta), CLEF__INT(g->n),
-						      clef__conv_size(g), clef__conv_step(g), blocks_arg(p) },
+						      clef__conv_size(g), clef__conv_step(g), blocks_arg(p, k) },
 				    });
 }
 
@@ -163,14 +178,15 @@ static clef_status backward_weights(const clef__node *n, const clef__conv *g, co
 {
 	const plan p = make_plan(w->dev, g);
 	clef_tensor *parts =
-		clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(p.chunks, p.k_blocks * p.c_blocks, (int64_t)p.part));
-	clef_status status;
+		clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(p.chunks, p.k_blocks_at_once * p.c_blocks, (int64_t)p.part));
+	clef_status status = parts ? CLEF_OK : clef_error_status();
 
-	if (!parts)
-		return clef_error_status();
-	status = multiply(&p, g, x, y, parts);
-	if (!status)
-		status = add_up(&p, g, parts, x, y, beta, w);
+	for (part_of k = { 0, p.k_blocks_at_once }; k.first < p.k_blocks && !status; k.first += k.count) {
+		k.count = CLEF__MIN(p.k_blocks_at_once, p.k_blocks - k.first);
+		status = multiply(&p, g, k, x, y, parts);
+		if (!status)
+			status = add_up(&p, g, k, parts, x, y, beta, w);
+	}
 	clef__scratch_free(parts);
 	return status;
 }
