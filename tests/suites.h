@@ -24,6 +24,7 @@
 	X(reduce_sum) \
 	X(tape) \
 	X(tape_errors) \
+	X(memory) \
 	X(allocations) \
 	X(random) \
 	X(random_draws) \

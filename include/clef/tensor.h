@@ -7,7 +7,10 @@
  *   - Leaves, made by clef_tensor_new() and clef_tensor_from(): weights, statistics, constants. Whoever made one frees
  *     it. The parameters of a model are leaves that the model owns.
  *   - Results of operations, and inputs. The tape owns these: they live until the next clef_tape_begin() of their tape
- *     and are never freed by hand. From the second step of a training loop on, a step allocates no memory.
+ *     and are never freed by hand. Their memory may go before: that of what clef_tensor_drop() was called for, and of
+ *     what the forward function of a model made on the way to its result, which clef_backward() gives back when it has
+ *     passed it; using such a tensor is an error. A training loop allocates no memory once it is warm: from the second
+ *     step on, from the third where one takes many megabytes.
  *
  * A tape records the operations applied since it was begun, so that clef_backward() can walk them in reverse. An
  * operation records on the tape of its inputs; when all of them are leaves, on the tape of the device that was begun
@@ -84,6 +87,16 @@ CLEF_API clef_status clef_tape_begin(clef_tape *tape);
  * require gradients, and clef_backward() on one is an error. */
 CLEF_API clef_status clef_tape_begin_no_grad(clef_tape *tape);
 
+/* Whether clef_backward() keeps what it otherwise gives back: the tensors that a model's forward function makes besides
+ * its result. So they can be read afterwards, and clef_backward() can be called again. Stays as it is set, false at
+ * first. PyTorch: retain_graph. */
+CLEF_API clef_status clef_tape_retain(clef_tape *tape, bool yes);
+
+/* Says that no operation from here on takes x, a tensor of a tape, and that no one reads it: its memory is used again
+ * as soon as the gradients do not need it. For long forward functions, at the places where PyTorch lets go of a tensor
+ * by itself; a later use is an error. NULL, leaves and tensors that are gone already are left alone. */
+CLEF_API void clef_tensor_drop(clef_tensor *x);
+
 /* Copies a host array to the device, as a tensor of the tape. The array may be reused when the call returns; the copy
  * itself runs behind what is already enqueued. Zero elements are allowed. */
 CLEF_API clef_tensor *clef_input(clef_tape *tape, const clef_array *array);
@@ -99,10 +112,10 @@ CLEF_API clef_status clef_requires_grad(clef_tensor *x, bool yes);
 /*
  * Computes the gradient of `loss`, which has one element, with respect to every tensor that asked for it. Gradients
  * are overwritten: there is no zero_grad(). A leaf that the loss does not depend on keeps the gradient it had.
- * May be called again on the same recording. Gradients are added up in a fixed order, so that equal inputs give equal
- * bits.
+ * May be called again on the same recording, but for what went through a model: see clef_tape_retain(). Gradients are
+ * added up in a fixed order, so that equal inputs give equal bits.
  * Errors: NULL (an operation failed: the first message is kept), ERROR_SHAPE unless loss has one element, ERROR_STATE
- * when nothing in the recording requires a gradient.
+ * when nothing in the recording requires a gradient, or tensors were given back.
  */
 CLEF_API clef_status clef_backward(clef_tensor *loss);
 

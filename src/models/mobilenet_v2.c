@@ -12,19 +12,25 @@ static clef_tensor *inverted_residual(clef_module *m, const char *name, clef_ten
 				      int stride)
 {
 	int64_t in = clef_tensor_shape(x).dim[1], hidden = in * expand;
-	clef_tensor *y = x;
+	clef_tensor *wide = x, *filtered, *narrow, *y;
 
 	clef_module_enter(m, name);
 	clef_module_enter(m, "conv");
 	if (expand > 1)
-		y = clef__conv_norm(m, "0.0", "0.1", y,
-				    (clef__conv_norm_opts){ hidden, 1, .activation = CLEF_ACT_RELU6 });
-	y = clef__conv_norm(
-		m, expand > 1 ? "1.0" : "0.0", expand > 1 ? "1.1" : "0.1", y,
+		wide = clef__conv_norm(m, "0.0", "0.1", x,
+				       (clef__conv_norm_opts){ hidden, 1, .activation = CLEF_ACT_RELU6 });
+	filtered = clef__conv_norm(
+		m, expand > 1 ? "1.0" : "0.0", expand > 1 ? "1.1" : "0.1", wide,
 		(clef__conv_norm_opts){ hidden, 3, stride, .groups = (int)hidden, .activation = CLEF_ACT_RELU6 });
-	y = clef__conv_norm(m, expand > 1 ? "2" : "1", expand > 1 ? "3" : "2", y, (clef__conv_norm_opts){ out, 1 });
-	if (stride == 1 && in == out)
-		y = clef_add(x, y);
+	narrow = clef__conv_norm(m, expand > 1 ? "2" : "1", expand > 1 ? "3" : "2", filtered,
+				 (clef__conv_norm_opts){ out, 1 });
+	y = stride == 1 && in == out ? clef_add(x, narrow) : narrow;
+	if (wide != x)
+		clef_tensor_drop(wide);
+	clef_tensor_drop(filtered);
+	if (y != narrow)
+		clef_tensor_drop(narrow);
+	clef_tensor_drop(x);
 	clef_module_leave(m);
 	clef_module_leave(m);
 	return y;
@@ -43,6 +49,7 @@ clef_tensor *clef__mobilenet_v2(clef_module *m, clef_tensor *x)
 	clef_linear_opts linear = { .weight = { CLEF_INIT_NORMAL, .q = 0.01f }, .bias = { CLEF_INIT_CONSTANT } };
 	char name[32];
 	int layer = 0;
+	clef_tensor *y;
 
 	clef_module_enter(m, "features");
 	x = clef__conv_norm(m, "0.0", "0.1", x, (clef__conv_norm_opts){ c.width, 3, .activation = CLEF_ACT_RELU6 });
@@ -54,11 +61,14 @@ clef_tensor *clef__mobilenet_v2(clef_module *m, clef_tensor *x)
 		}
 	snprintf(name, sizeof(name), "%d", layer + 1);
 	clef_module_enter(m, name);
-	x = clef__conv_norm(m, "0", "1", x,
+	y = clef__conv_norm(m, "0", "1", x,
 			    (clef__conv_norm_opts){ 1280 * c.width / WIDTH, 1, .activation = CLEF_ACT_RELU6 });
+	clef_tensor_drop(x);
+	x = y;
 	clef_module_leave(m);
 	clef_module_leave(m);
-	x = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));
+	y = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));
+	clef_tensor_drop(x);
 	/* "1" because PyTorch has a dropout before it. */
-	return clef_nn_linear(m, "classifier.1", x, c.classes, &linear);
+	return clef_nn_linear(m, "classifier.1", y, c.classes, &linear);
 }

@@ -200,6 +200,7 @@ clef_tensor *clef__conv_norm(clef_module *m, const char *conv, const char *norm,
 			      .kaiming = { .mode = CLEF_FAN_OUT, .nonlinearity = CLEF_NONLINEARITY_RELU } };
 	clef_conv2d_opts opts = { .stride = o.stride, .pad = (int)o.kernel / 2, .groups = o.groups };
 	clef_shape weight = clef_tensor_shape(x);
+	clef_tensor *y;
 	char name[64];
 
 	if (!x)
@@ -213,5 +214,7 @@ clef_tensor *clef__conv_norm(clef_module *m, const char *conv, const char *norm,
 		clef_nn_parameter(m, name, CLEF_SHAPE(o.out), NULL);
 	x = o.bias ? clef_nn_conv2d(m, conv, x, o.out, o.kernel, &opts)
 		   : clef_nn_conv2d_no_bias(m, conv, x, o.out, o.kernel, &opts);
-	return clef_nn_batch_norm(m, norm, x, &(clef_batch_norm_opts){ .activation = { o.activation } });
+	y = clef_nn_batch_norm(m, norm, x, &(clef_batch_norm_opts){ .activation = { o.activation } });
+	clef_tensor_drop(x);
+	return y;
 }

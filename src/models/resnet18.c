@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ResNet-18 for CIFAR. A block is a function, and clef_module_enter() gives each use of it its own parameters,
- * layer1.0.conv1.weight and so on, as submodules do in PyTorch.
+ * layer1.0.conv1.weight and so on, as submodules do in PyTorch. What is not needed any more is dropped where PyTorch's
+ * variables would go out of use.
  */
 #include "models_internal.h"
 
 static clef_tensor *block_of(clef_module *m, const char *name, clef_tensor *x, int64_t out, int stride)
 {
 	bool projects = stride != 1 || clef_tensor_shape(x).dim[1] != out;
-	clef_tensor *y;
+	clef_tensor *y, *z, *shortcut = x;
 
 	clef_module_enter(m, name);
 	y = clef__conv_norm(m, "conv1", "bn1", x,
 			    (clef__conv_norm_opts){ out, 3, .stride = stride, .activation = CLEF_ACT_RELU });
-	y = clef__conv_norm(m, "conv2", "bn2", y, (clef__conv_norm_opts){ out, 3 });
+	z = clef__conv_norm(m, "conv2", "bn2", y, (clef__conv_norm_opts){ out, 3 });
+	clef_tensor_drop(y);
 	if (projects)
-		x = clef__conv_norm(m, "downsample.0", "downsample.1", x,
-				    (clef__conv_norm_opts){ out, 1, .stride = stride });
-	y = clef_add_act(y, x, (clef_activation){ CLEF_ACT_RELU });
+		shortcut = clef__conv_norm(m, "downsample.0", "downsample.1", x,
+					   (clef__conv_norm_opts){ out, 1, .stride = stride });
+	y = clef_add_act(z, shortcut, (clef_activation){ CLEF_ACT_RELU });
+	clef_tensor_drop(z);
+	clef_tensor_drop(shortcut);
+	clef_tensor_drop(x);
 	clef_module_leave(m);
 	return y;
 }
@@ -26,6 +31,7 @@ clef_tensor *clef__resnet18(clef_module *m, clef_tensor *x)
 {
 	clef__network c = clef__network_of(m, (clef__network){ .width = 64, .stages = 4, .blocks = 2 });
 	char name[32];
+	clef_tensor *y;
 
 	x = clef__conv_norm(m, "conv1", "bn1", x, (clef__conv_norm_opts){ c.width, 3, .activation = CLEF_ACT_RELU });
 	for (int stage = 0; stage < c.stages; stage++) {
@@ -37,6 +43,7 @@ clef_tensor *clef__resnet18(clef_module *m, clef_tensor *x)
 		}
 		clef_module_leave(m);
 	}
-	x = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));
-	return clef_nn_linear(m, "fc", x, c.classes, NULL);
+	y = clef_flatten(clef_adaptive_avg_pool2d(x, 1, 1));
+	clef_tensor_drop(x);
+	return clef_nn_linear(m, "fc", y, c.classes, NULL);
 }

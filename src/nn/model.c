@@ -180,20 +180,33 @@ static const char *expected(const clef_model *model, char text[CLEF__SHAPE_TEXT_
 	return text;
 }
 
-static clef_tensor *run_watched(clef_model *model, clef_tensor *x)
+static clef_tensor *run_watched(clef_model *model, clef_tape *tape, int first, clef_tensor *x)
 {
-	clef_tape *tape = x->tape ? x->tape : clef__device_get_tape(x->dev);
-	int first;
 	clef_tensor *y;
 
-	/* Within the dry run of another model there are no values. */
-	if (!tape || clef__tape_is_dry(tape))
-		return run_forward(model, x);
-	first = clef__tape_count(tape);
 	model->module.named = tape;
+	clef__tape_hold(tape, true);
 	y = run_forward(model, x);
 	model->module.named = NULL;
-	return y && !clef__model_watch(model, tape, first) ? y : NULL;
+	y = y && !clef__model_watch(model, tape, first) ? y : NULL;
+	clef__tape_hold(tape, false);
+	return y;
+}
+
+static clef_tensor *run(clef_model *model, clef_tensor *x)
+{
+	clef_tape *tape = x->tape ? x->tape : clef__device_get_tape(x->dev);
+	int first = tape ? clef__tape_count(tape) : 0;
+	clef_tensor *y;
+
+	/* Within the dry run of another model there are no values to watch. */
+	if (model->watch && tape && !clef__tape_is_dry(tape))
+		y = run_watched(model, tape, first, x);
+	else
+		y = run_forward(model, x);
+	if (tape)
+		clef__tape_enclose(tape, first, y);
+	return y;
 }
 
 clef_tensor *clef_model_forward(clef_model *model, clef_tensor *x)
@@ -215,7 +228,7 @@ clef_tensor *clef_model_forward(clef_model *model, clef_tensor *x)
 	if (x->dtype != model->opts.dtype)
 		return clef__fail_null(CLEF_ERROR_DTYPE, "clef_model_forward: x is %s, must be %s",
 				       clef_dtype_name(x->dtype), clef_dtype_name(model->opts.dtype));
-	return model->watch ? run_watched(model, x) : run_forward(model, x);
+	return run(model, x);
 }
 
 clef_params *clef_model_params(clef_model *model)

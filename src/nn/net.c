@@ -15,10 +15,14 @@ static clef_tensor *forward(clef_module *m, clef_tensor *x)
 		const clef__layer_type *type = clef__layer_type_of(layer->kind);
 		clef_activation act = { .kind = CLEF_ACT_NONE };
 		const char *name = model->layer_names[i];
+		clef_tensor *y;
 
 		if (type->fuses && !m->named && i + 1 < model->layer_count)
 			act = clef__layer_activation(layer + 1);
-		x = type->apply(m, name, x, layer, act);
+		y = type->apply(m, name, x, layer, act);
+		if (i > 0 && y != x)
+			clef_tensor_drop(x);
+		x = y;
 		i += act.kind != CLEF_ACT_NONE;
 	}
 	return x;

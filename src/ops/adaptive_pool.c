@@ -2,14 +2,22 @@
 /* Pooling to a given size: the kernels of the other poolings, compiled with windows that follow from the sizes. */
 #include "pool_internal.h"
 
-static const clef__op max2d = { "adaptive_max_pool2d", clef__max_pool_infer, clef__max_pool_forward,
-				clef__max_pool_backward };
-static const clef__op max1d = { "adaptive_max_pool1d", clef__max_pool_infer, clef__max_pool_forward,
-				clef__max_pool_backward };
-static const clef__op avg2d = { "adaptive_avg_pool2d", clef__avg_pool_infer, clef__avg_pool_forward,
-				clef__avg_pool_backward };
-static const clef__op avg1d = { "adaptive_avg_pool1d", clef__avg_pool_infer, clef__avg_pool_forward,
-				clef__avg_pool_backward };
+static const clef__op max2d = {
+	"adaptive_max_pool2d", clef__max_pool_infer, clef__max_pool_forward, clef__max_pool_backward, NULL,
+	clef__needs_nothing
+};
+static const clef__op max1d = {
+	"adaptive_max_pool1d", clef__max_pool_infer, clef__max_pool_forward, clef__max_pool_backward, NULL,
+	clef__needs_nothing
+};
+static const clef__op avg2d = {
+	"adaptive_avg_pool2d", clef__avg_pool_infer, clef__avg_pool_forward, clef__avg_pool_backward, NULL,
+	clef__needs_nothing
+};
+static const clef__op avg1d = {
+	"adaptive_avg_pool1d", clef__avg_pool_infer, clef__avg_pool_forward, clef__avg_pool_backward, NULL,
+	clef__needs_nothing
+};
 
 static clef_tensor *apply(const clef__op *op, clef_tensor *x, bool flat, int64_t out_h, int64_t out_w)
 {

@@ -45,7 +45,13 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 	return status;
 }
 
-static const clef__op add_act = { "add_act", infer, forward, backward, clef__in_place };
+static bool needs(const clef__node *n, int i)
+{
+	(void)n;
+	return i < 0;
+}
+
+static const clef__op add_act = { "add_act", infer, forward, backward, clef__in_place, needs };
 
 clef_tensor *clef_add_act(clef_tensor *a, clef_tensor *b, clef_activation activation)
 {

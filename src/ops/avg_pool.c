@@ -93,10 +93,12 @@ clef_status clef__avg_pool_backward(const clef__node *n, const clef_tensor *dy, 
 			    });
 }
 
-static const clef__op avg_pool2d = { "avg_pool2d", clef__avg_pool_infer, clef__avg_pool_forward,
-				     clef__avg_pool_backward };
-static const clef__op avg_pool1d = { "avg_pool1d", clef__avg_pool_infer, clef__avg_pool_forward,
-				     clef__avg_pool_backward };
+static const clef__op avg_pool2d = {
+	"avg_pool2d", clef__avg_pool_infer, clef__avg_pool_forward, clef__avg_pool_backward, NULL, clef__needs_nothing
+};
+static const clef__op avg_pool1d = {
+	"avg_pool1d", clef__avg_pool_infer, clef__avg_pool_forward, clef__avg_pool_backward, NULL, clef__needs_nothing
+};
 
 static clef_tensor *apply(const clef__op *op, clef_tensor *x, bool flat, const clef_avg_pool_opts *o)
 {

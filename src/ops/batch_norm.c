@@ -149,7 +149,12 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 	return clef__norm_backward(n, &v, dy, dx, dx + 1, dx + 2);
 }
 
-static const clef__op batch_norm = { "batch_norm", infer, forward, backward };
+static bool needs(const clef__node *n, int i)
+{
+	return i >= 0 || ((const clef_batch_norm_opts *)n->opts)->activation.kind != CLEF_ACT_NONE;
+}
+
+static const clef__op batch_norm = { "batch_norm", infer, forward, backward, NULL, needs };
 
 static clef_tensor *apply(clef_tensor *const *x, int inputs, const clef_batch_norm_opts *given, int way)
 {

@@ -174,8 +174,16 @@ static bool in_place(const clef__node *n)
 	return strcmp(((const binary *)n->op)->gradient[0], "dy") == 0 && clef_shape_equal(n->x[0]->shape, n->y->shape);
 }
 
+static bool needs(const clef__node *n, int i)
+{
+	const binary *op = (const binary *)n->op;
+
+	(void)i;
+	return strcmp(op->gradient[0], "dy") != 0 || strcmp(op->gradient[1], "dy") != 0;
+}
+
 #define BINARY(name, value, da, db)                                                                                    \
-	static const binary name##_row = { { #name, infer, forward, backward, in_place },                              \
+	static const binary name##_row = { { #name, infer, forward, backward, in_place, needs },                       \
 					   "#define VALUE " value "\n#define GRADIENT_A " da                           \
 					   "\n#define GRADIENT_B " db "\n",                                            \
 					   { da, db },                                                                 \

@@ -304,6 +304,11 @@ clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, cons
 	return status;
 }
 
+bool clef__conv_needs(const clef__node *n, int i)
+{
+	return i >= 0 || ((const clef__conv_opts *)n->opts)->activation.kind != CLEF_ACT_NONE;
+}
+
 /* ---- transposed: what was the gradient is the result, and the other way round ---- */
 
 clef_status clef__conv_transpose_forward(const clef__node *n)

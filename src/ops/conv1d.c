@@ -2,9 +2,14 @@
 /* clef_conv1d() and clef_conv_transpose1d(): images of one row. */
 #include "conv_internal.h"
 
-static const clef__op conv1d = { "conv1d", clef__conv_infer, clef__conv_forward, clef__conv_backward };
-static const clef__op conv_transpose1d = { "conv_transpose1d", clef__conv_transpose_infer, clef__conv_transpose_forward,
-					   clef__conv_transpose_backward };
+static const clef__op conv1d = { "conv1d", clef__conv_infer, clef__conv_forward, clef__conv_backward,
+				 NULL,     clef__conv_needs };
+static const clef__op conv_transpose1d = { "conv_transpose1d",
+					   clef__conv_transpose_infer,
+					   clef__conv_transpose_forward,
+					   clef__conv_transpose_backward,
+					   NULL,
+					   clef__conv_needs };
 
 static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias, const clef_conv1d_opts *opts)
 {

@@ -2,7 +2,8 @@
 /* clef_conv2d(): its options, in the form that all convolutions share. */
 #include "conv_internal.h"
 
-static const clef__op conv2d = { "conv2d", clef__conv_infer, clef__conv_forward, clef__conv_backward };
+static const clef__op conv2d = { "conv2d", clef__conv_infer, clef__conv_forward, clef__conv_backward,
+				 NULL,     clef__conv_needs };
 
 static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias, const clef_conv2d_opts *opts)
 {

@@ -145,6 +145,9 @@ clef_status clef__conv_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype
 clef_status clef__conv_forward(const clef__node *n);
 clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx);
 
+/* For both: y is needed where there is an activation. */
+bool clef__conv_needs(const clef__node *n, int i);
+
 clef_status clef__conv_transpose_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
 clef_status clef__conv_transpose_forward(const clef__node *n);
 clef_status clef__conv_transpose_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx);

@@ -2,8 +2,12 @@
 /* clef_conv_transpose2d(): its options, in the form that all convolutions share. */
 #include "conv_internal.h"
 
-static const clef__op conv_transpose2d = { "conv_transpose2d", clef__conv_transpose_infer, clef__conv_transpose_forward,
-					   clef__conv_transpose_backward };
+static const clef__op conv_transpose2d = { "conv_transpose2d",
+					   clef__conv_transpose_infer,
+					   clef__conv_transpose_forward,
+					   clef__conv_transpose_backward,
+					   NULL,
+					   clef__conv_needs };
 
 static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias,
 			  const clef_conv_transpose2d_opts *opts)

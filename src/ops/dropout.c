@@ -132,9 +132,9 @@ static clef_status identity_backward(const clef__node *n, const clef_tensor *dy,
 	return clef__pass_gradient(dy, dx);
 }
 
-static const clef__op dropout = { "dropout", infer, forward, backward, clef__in_place };
+static const clef__op dropout = { "dropout", infer, forward, backward, clef__in_place, clef__needs_nothing };
 static const clef__op dropout_off = { "dropout", infer, NULL, identity_backward, clef__in_place };
-static const clef__op dropout2d = { "dropout2d", infer, forward, backward, clef__in_place };
+static const clef__op dropout2d = { "dropout2d", infer, forward, backward, clef__in_place, clef__needs_nothing };
 static const clef__op dropout2d_off = { "dropout2d", infer, NULL, identity_backward, clef__in_place };
 
 static clef_tensor *apply(const clef__op *on, const clef__op *off, clef_tensor *x, float p, bool training,

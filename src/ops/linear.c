@@ -130,7 +130,12 @@ static clef_status linear_backward(const clef__node *n, const clef_tensor *dy, c
 	return status;
 }
 
-static const clef__op linear = { "linear", linear_infer, linear_forward, linear_backward };
+static bool linear_needs(const clef__node *n, int i)
+{
+	return i >= 0 || ((const clef_activation *)n->opts)->kind != CLEF_ACT_NONE;
+}
+
+static const clef__op linear = { "linear", linear_infer, linear_forward, linear_backward, NULL, linear_needs };
 
 static clef_tensor *apply(clef_tensor *const *x, int inputs, clef_activation activation)
 {

@@ -101,10 +101,12 @@ clef_status clef__max_pool_backward(const clef__node *n, const clef_tensor *dy, 
 			    });
 }
 
-static const clef__op max_pool2d = { "max_pool2d", clef__max_pool_infer, clef__max_pool_forward,
-				     clef__max_pool_backward };
-static const clef__op max_pool1d = { "max_pool1d", clef__max_pool_infer, clef__max_pool_forward,
-				     clef__max_pool_backward };
+static const clef__op max_pool2d = {
+	"max_pool2d", clef__max_pool_infer, clef__max_pool_forward, clef__max_pool_backward, NULL, clef__needs_nothing
+};
+static const clef__op max_pool1d = {
+	"max_pool1d", clef__max_pool_infer, clef__max_pool_forward, clef__max_pool_backward, NULL, clef__needs_nothing
+};
 
 static clef_tensor *apply(const clef__op *op, clef_tensor *x, bool flat, const clef_max_pool_opts *o)
 {

@@ -105,6 +105,8 @@ clef_status clef__norm_train_backward(const clef__node *n, const clef__norm *v, 
 				      const clef__grad *dx, const clef__grad *dw, const clef__grad *db)
 {
 	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *stats = n->saved[0];
+	/* The result is read where there is an activation, and may be gone where there is none. */
+	const clef_tensor *y = v->activation.kind ? n->y : x;
 	const clef__grad none = { 0 }, *to_w = v->w ? dw : &none, *to_b = v->b ? db : &none;
 	const int want = (dx->dx ? 1 : 0) + (to_w->dx ? 2 : 0) + (to_b->dx ? 4 : 0);
 	const double bytes = dx->dx ? (dx->beta != 0 ? 16.0 : 12.0) : 8.0;
@@ -122,7 +124,7 @@ clef_status clef__norm_train_backward(const clef__node *n, const clef__norm *v, 
 			.long_items = true,
 			.bytes = (bytes + (v->activation.kind ? 4.0 : 0)) * (double)x->numel,
 			.flops = 12.0 * (double)x->numel,
-			.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->y), CLEF__TENSOR(dy), CLEF__TENSOR(stats),
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(y), CLEF__TENSOR(dy), CLEF__TENSOR(stats),
 				  CLEF__TENSOR(w), CLEF__TENSOR(dx->dx ? dx->dx : stats),
 				  CLEF__TENSOR(to_w->dx ? to_w->dx : stats), CLEF__TENSOR(to_b->dx ? to_b->dx : stats),
 				  CLEF__INT(v->outer), CLEF__INT(v->channels), CLEF__INT(v->inner),

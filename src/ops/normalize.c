@@ -160,6 +160,12 @@ clef_status clef__norm_forward(const clef__node *n, const clef__norm *v)
 
 /* ---- backward ---- */
 
+/* The result, which is read where there is an activation, and may be gone where there is none. */
+static const clef_tensor *backward_y(const clef__node *n, const clef__norm *v)
+{
+	return v->activation.kind ? n->y : n->x[0];
+}
+
 /* Two sums for each channel or each group: of dy, and of dy times x normalized; dy on this side of the activation. */
 typedef struct sums {
 	clef_tensor *dy, *product;
@@ -215,7 +221,7 @@ static clef_status channel_sums(const clef__node *n, const clef__norm *v, const 
 					.long_items = true,
 					.bytes = (v->activation.kind ? 12.0 : 8.0) * (double)x->numel,
 					.flops = 5.0 * (double)x->numel,
-					.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->y), CLEF__TENSOR(dy),
+					.args = { CLEF__TENSOR(x), CLEF__TENSOR(backward_y(n, v)), CLEF__TENSOR(dy),
 						  CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(s->dy),
 						  CLEF__TENSOR(s->product), CLEF__INT(v->inner), CLEF__INT(v->channels),
 						  CLEF__INT(v->per_group), CLEF__DIVIDER(v->per_group),
@@ -268,12 +274,12 @@ static clef_status data_gradient(const clef__node *n, const clef__norm *v, const
 			.global = { (size_t)items },
 			.long_items = span_of(x->dev, v) > 1,
 			.bytes = ((dx->beta != 0 ? 16.0 : 12.0) + (v->activation.kind ? 4.0 : 0)) * (double)x->numel,
-			.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->y), CLEF__TENSOR(dy), CLEF__TENSOR(n->saved[0]),
-				  CLEF__TENSOR(w), CLEF__TENSOR(sum), CLEF__TENSOR(product), CLEF__TENSOR(dx->dx),
-				  CLEF__FLOAT(dx->beta), CLEF__FLOAT(1 / (float)v->count), run_layout(x->dev, v),
-				  CLEF__DIVIDER(spans), CLEF__DIVIDER(v->channels), CLEF__DIVIDER(v->per_group),
-				  CLEF__INT(affine(v)), CLEF__INT(through), CLEF__FLOAT(v->activation.p),
-				  CLEF__FLOAT(v->activation.q), CLEF__INT(items) },
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(backward_y(n, v)), CLEF__TENSOR(dy),
+				  CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(sum), CLEF__TENSOR(product),
+				  CLEF__TENSOR(dx->dx), CLEF__FLOAT(dx->beta), CLEF__FLOAT(1 / (float)v->count),
+				  run_layout(x->dev, v), CLEF__DIVIDER(spans), CLEF__DIVIDER(v->channels),
+				  CLEF__DIVIDER(v->per_group), CLEF__INT(affine(v)), CLEF__INT(through),
+				  CLEF__FLOAT(v->activation.p), CLEF__FLOAT(v->activation.q), CLEF__INT(items) },
 		});
 }
 

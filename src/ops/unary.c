@@ -178,6 +178,8 @@ const char *clef__activation_floor(clef_activation *a)
 clef_status clef__activation_backward(const clef__node *n, clef_activation a, const clef_tensor *dy,
 				      const clef_tensor **dz, clef_tensor **scratch)
 {
+	clef_status status;
+
 	*scratch = NULL;
 	*dz = dy;
 	if (a.kind == CLEF_ACT_NONE)
@@ -186,7 +188,9 @@ clef_status clef__activation_backward(const clef__node *n, clef_activation a, co
 		*dz = *scratch = clef__scratch(n, CLEF_FLOAT32, dy->shape);
 	if (!*dz)
 		return clef_error_status();
-	return enqueue_backward(row_of(a.kind), &(unary_opts){ a.p, a.q }, n->y, n->y, dy, 0, *dz);
+	status = enqueue_backward(row_of(a.kind), &(unary_opts){ a.p, a.q }, n->y, n->y, dy, 0, *dz);
+	clef__result_done(n);
+	return status;
 }
 
 clef_tensor *clef_activate(clef_tensor *x, clef_activation a)

@@ -20,6 +20,8 @@ void clef__arena_free(clef__arena *arena);
 struct clef_tape {
 	clef_device *dev;
 	bool begun, dry, no_grad;
+	bool retain, held;
+	bool given_back;    /* some node's tensors, in this recording */
 	uint64_t recording; /* number of the recording; never 0 in one */
 	const char *label;
 	clef__arena arena;
@@ -29,10 +31,14 @@ struct clef_tape {
 	int tensor_count, tensor_capacity;
 };
 
+/* Before an inner node's backward pass: from now on its tensors may be given back. After it: gives them back. */
+void clef__tape_leave(clef__node *n);
+void clef__tape_give_back(const clef__node *n);
+
 /* A tensor of the tape without memory. */
 clef_tensor *clef__tape_tensor(clef_tape *tape, clef_dtype dtype, clef_shape shape);
 
-/* Gives it memory, unless the recording is dry. */
-clef_status clef__tape_allocate(clef_tensor *x);
+/* Gives it memory, unless the recording is dry; brief: for a short time. */
+clef_status clef__tape_allocate(clef_tensor *x, bool brief);
 
 #endif

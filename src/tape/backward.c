@@ -57,7 +57,7 @@ static clef_status make_grad(clef_tensor *x, const clef_tensor *from)
 	}
 	x->grad = clef__tape_tensor(x->tape, CLEF_FLOAT32, x->shape);
 	if (!x->grad || !from)
-		return x->grad ? clef__tape_allocate(x->grad) : CLEF_ERROR_MEMORY;
+		return x->grad ? clef__tape_allocate(x->grad, true) : CLEF_ERROR_MEMORY;
 	clef__buffer_retain(from->buffer);
 	x->grad->buffer = from->buffer;
 	x->grad->offset = from->offset;
@@ -77,6 +77,13 @@ bool clef__in_place(const clef__node *n)
 {
 	(void)n;
 	return true;
+}
+
+bool clef__needs_nothing(const clef__node *n, int i)
+{
+	(void)n;
+	(void)i;
+	return false;
 }
 
 clef_status clef__pass_gradient(const clef_tensor *dy, const clef__grad *dx)
@@ -105,12 +112,38 @@ static clef_status grad_target(clef_tensor *x, uint64_t pass, bool accumulate, c
 	return CLEF_OK;
 }
 
-static clef_status node_backward(const clef__node *n, uint64_t pass, bool accumulate, clef__grad *grads)
+static bool is_reached(const clef__node *n, uint64_t y_pass, uint64_t pass)
+{
+	return n->y->requires_grad && y_pass == pass && n->op->backward;
+}
+
+/* Before a pass over a recording that one has been over. */
+static clef_status check_tensors(const char *what, const clef_tape *tape, clef_tensor *loss, uint64_t pass)
+{
+	loss->seen_pass = pass;
+	for (int i = tape->node_count - 1; i >= 0; i--) {
+		const clef__node *n = tape->nodes[i];
+
+		if (!is_reached(n, n->y->seen_pass, pass))
+			continue;
+		if (n->given_back)
+			return clef__fail(CLEF_ERROR_STATE,
+					  "%s: a second time over the forward pass of a model, whose tensors the "
+					  "first time gave back; to keep them call clef_tape_retain(tape, true) before "
+					  "it",
+					  what);
+		for (int j = 0; j < n->inputs; j++)
+			n->x[j]->seen_pass = pass;
+	}
+	return CLEF_OK;
+}
+
+static clef_status node_backward(clef__node *n, uint64_t pass, bool accumulate, clef__grad *grads)
 {
 	clef_tensor *y = n->y;
 	clef_status status = CLEF_OK;
 
-	if (!y->requires_grad || y->grad_pass != pass || !n->op->backward)
+	if (!is_reached(n, y->grad_pass, pass))
 		return CLEF_OK;
 	for (int i = 0; i < n->inputs && !status; i++) {
 		grads[i] = (clef__grad){ NULL, 0 };
@@ -118,10 +151,12 @@ static clef_status node_backward(const clef__node *n, uint64_t pass, bool accumu
 			status = grad_target(n->x[i], pass, accumulate,
 					     i == 0 && passes_memory(n, pass) ? y->grad : NULL, &grads[i]);
 	}
+	clef__tape_leave(n);
 	if (!status)
 		status = n->op->backward(n, y->grad, grads);
 	if (!y->asked_grad)
 		clef__scratch_free(y->grad);
+	clef__tape_give_back(n);
 	return status;
 }
 
@@ -145,7 +180,7 @@ static clef_status check_loss(const char *what, const clef_tensor *loss)
 static clef_status backward(const char *what, clef_tensor *loss, bool accumulate)
 {
 	clef_status status = check_loss(what, loss);
-	uint64_t pass = ++passes;
+	const uint64_t pass = ++passes;
 	clef__grad start, *grads;
 	clef_tape *tape;
 	int most = 0;
@@ -153,6 +188,8 @@ static clef_status backward(const char *what, clef_tensor *loss, bool accumulate
 	if (status)
 		return status;
 	tape = loss->tape;
+	if (tape->given_back && check_tensors(what, tape, loss, pass))
+		return clef_error_status();
 	for (int i = 0; i < tape->node_count; i++)
 		most = CLEF__MAX(most, tape->nodes[i]->inputs);
 	grads = clef__arena_alloc(&tape->arena, (size_t)most * sizeof(clef__grad));

@@ -63,10 +63,12 @@ static clef_status begin(const char *what, clef_tape *tape, bool no_grad, bool d
 	if (!tape)
 		return clef__null_argument(what);
 	drop_recording(tape);
+	clef__pool_settle(tape->dev);
 	tape->begun = true;
 	tape->no_grad = no_grad;
 	tape->dry = dry;
 	tape->label = NULL;
+	tape->given_back = false;
 	tape->recording++;
 	clef__device_set_tape(tape->dev, tape);
 	return CLEF_OK;
@@ -143,11 +145,13 @@ clef_tensor *clef__tape_tensor(clef_tape *tape, clef_dtype dtype, clef_shape sha
 	return x;
 }
 
-clef_status clef__tape_allocate(clef_tensor *x)
+clef_status clef__tape_allocate(clef_tensor *x, bool brief)
 {
+	const size_t bytes = (size_t)x->numel * clef_dtype_size(x->dtype);
+
 	if (x->tape->dry)
 		return CLEF_OK;
-	x->buffer = clef__buffer_new(x->dev, (size_t)x->numel * clef_dtype_size(x->dtype));
+	x->buffer = brief ? clef__buffer_new_brief(x->dev, bytes) : clef__buffer_new(x->dev, bytes);
 	return x->buffer ? CLEF_OK : clef_error_status();
 }
 
@@ -166,7 +170,7 @@ static clef_tensor *new_input(const char *what, clef_tape *tape, clef_dtype dtyp
 				       "none negative",
 				       what, CLEF__SHAPE_TEXT(shape), shape.ndim, CLEF_MAX_DIMS);
 	x = clef__tape_tensor(tape, dtype, shape);
-	return x && !clef__tape_allocate(x) ? x : NULL;
+	return x && !clef__tape_allocate(x, false) ? x : NULL;
 }
 
 clef_tensor *clef__tape_placeholder(clef_tape *tape, clef_dtype dtype, clef_shape shape)
@@ -191,14 +195,14 @@ clef_tensor *clef_input(clef_tape *tape, const clef_array *array)
 clef_status clef__save(clef__node *n, int i, clef_dtype dtype, clef_shape shape)
 {
 	n->saved[i] = clef__tape_tensor(n->tape, dtype, shape);
-	return n->saved[i] ? clef__tape_allocate(n->saved[i]) : CLEF_ERROR_MEMORY;
+	return n->saved[i] ? clef__tape_allocate(n->saved[i], false) : CLEF_ERROR_MEMORY;
 }
 
 clef_tensor *clef__scratch(const clef__node *n, clef_dtype dtype, clef_shape shape)
 {
 	clef_tensor *x = clef__tape_tensor(n->tape, dtype, shape);
 
-	return x && !clef__tape_allocate(x) ? x : NULL;
+	return x && !clef__tape_allocate(x, true) ? x : NULL;
 }
 
 void clef__scratch_free(clef_tensor *x)
@@ -207,6 +211,96 @@ void clef__scratch_free(clef_tensor *x)
 		return;
 	clef__buffer_release(x->buffer);
 	x->buffer = NULL;
+}
+
+/* ---- what is not needed any more ---- */
+
+static void lose_memory(clef_tensor *x, clef__gone gone)
+{
+	if (!x)
+		return;
+	clef__buffer_release(x->buffer);
+	x->buffer = NULL;
+	x->gone = gone;
+}
+
+void clef__tape_leave(clef__node *n)
+{
+	if (n->inner && !n->tape->retain && !n->y->asked_grad)
+		n->given_back = n->tape->given_back = true;
+}
+
+void clef__result_done(const clef__node *n)
+{
+	if (n->given_back)
+		lose_memory(n->y, n->y->gone ? n->y->gone : CLEF__GIVEN_BACK);
+}
+
+void clef__tape_give_back(const clef__node *n)
+{
+	clef__result_done(n);
+	for (int i = 0; i < CLEF_COUNT(n->saved) && n->given_back; i++)
+		lose_memory(n->saved[i], CLEF__GIVEN_BACK);
+}
+
+void clef__tape_enclose(clef_tape *tape, int first, const clef_tensor *result)
+{
+	for (int i = first; i < tape->node_count; i++)
+		tape->nodes[i]->inner |= tape->nodes[i]->y != result;
+}
+
+void clef__tape_hold(clef_tape *tape, bool yes)
+{
+	tape->held = yes;
+}
+
+clef_status clef_tape_retain(clef_tape *tape, bool yes)
+{
+	if (!tape)
+		return clef__null_argument("clef_tape_retain");
+	tape->retain = yes;
+	return CLEF_OK;
+}
+
+static bool needs(const clef__node *n, int i)
+{
+	return n->y->requires_grad && n->op->backward && n->op->forward && (!n->op->needs || n->op->needs(n, i));
+}
+
+/* Whether the gradients of what has been recorded need its values. `maker`: the node that it is the result of. */
+static bool is_needed(const clef_tensor *x, clef__node **maker)
+{
+	bool needed = false;
+
+	*maker = NULL;
+	for (int i = x->tape->node_count - 1; i >= 0 && !*maker; i--) {
+		clef__node *n = x->tape->nodes[i];
+
+		for (int j = 0; j < n->inputs; j++)
+			needed |= n->x[j] == x && needs(n, j);
+		if (n->y == x) {
+			needed |= needs(n, -1);
+			*maker = n;
+		}
+	}
+	return needed;
+}
+
+void clef_tensor_drop(clef_tensor *x)
+{
+	clef__node *maker;
+	bool needed;
+
+	if (!x || !x->tape || !x->recording || x->gone)
+		return;
+	x->gone = CLEF__DROPPED;
+	if (x->tape->retain || x->tape->held)
+		return;
+	needed = is_needed(x, &maker);
+	if (maker && needed)
+		maker->inner = true;
+	if (!needed)
+		lose_memory(x, CLEF__DROPPED);
 }
 
 /* ---- operations ---- */
@@ -248,6 +342,8 @@ static clef_tape *find_tape(const clef__op *op, clef_tensor *const *x, int input
 			return clef__fail_null(CLEF_ERROR_STATE,
 					       "%s: argument %d was made before the last clef_tape_begin() of its tape",
 					       op->name, i + 1);
+		if (x[i]->gone && clef__tensor_check(op->name, x[i]))
+			return NULL;
 		if (x[i]->tape && tape && x[i]->tape != tape)
 			return clef__fail_null(CLEF_ERROR_INVALID, "%s: tensors of two tapes", op->name);
 		if (x[i]->tape)
@@ -316,7 +412,7 @@ static clef_status run_node(clef__node *n)
 			clef__buffer_retain(n->y->buffer);
 		return CLEF_OK;
 	}
-	status = clef__tape_allocate(n->y);
+	status = clef__tape_allocate(n->y, false);
 	return status || n->tape->dry ? status : n->op->forward(n);
 }
 

@@ -29,10 +29,16 @@ typedef struct clef__op {
 	/* Whether dx[0] may have the memory of dy, where both have as many elements: each element of dx[0] follows from
 	 * that of dy, and then nothing else needs dy. NULL: no. */
 	bool (*in_place)(const clef__node *n);
+	/* Whether backward() needs the values of x[i], or at i = -1 those of y: they may be gone by then where it does
+	 * not, and may not even be an argument of a kernel. NULL: it needs all of them. */
+	bool (*needs)(const clef__node *n, int i);
 } clef__op;
 
 /* An in_place for operations of which it always holds. */
 bool clef__in_place(const clef__node *n);
+
+/* A needs for operations whose gradients follow from dy and from what was saved. */
+bool clef__needs_nothing(const clef__node *n, int i);
 
 /* dx = beta dx + dy, which may be in one place: where the gradient passes. */
 clef_status clef__pass_gradient(const clef_tensor *dy, const clef__grad *dx);
@@ -46,6 +52,8 @@ struct clef__node {
 	const void *opts;      /* the operation's options, copied into the arena */
 	const char *label;     /* the layer's name, or NULL */
 	clef_tensor *saved[2]; /* what forward keeps for backward: see clef__save() */
+	bool inner;            /* only the tape has y: clef_backward() gives it back on its way */
+	bool given_back;
 };
 
 /* Applies an operation: checks, records, gives y its memory, enqueues. `opts` is copied. NULL on failure. */
@@ -63,6 +71,9 @@ static inline void *clef__own_opts(clef__node *n)
 /* A scratch tensor of the tape for the time of one forward() or backward(): release it with clef__scratch_free(). */
 clef_tensor *clef__scratch(const clef__node *n, clef_dtype dtype, clef_shape shape);
 void clef__scratch_free(clef_tensor *x);
+
+/* In backward(): it does not need the values of y any more, which may then be another tensor's. */
+void clef__result_done(const clef__node *n);
 
 /* Fails with "NAME: ..." for the node's operation. */
 clef_status clef__op_fail(const clef__node *n, clef_status status, const char *format, ...) CLEF__PRINTF(3, 4);
@@ -83,6 +94,12 @@ clef_status clef__tape_label(clef_tape *tape, const char *label);
 
 int clef__tape_count(const clef_tape *tape);
 const clef__node *clef__tape_node(const clef_tape *tape, int i);
+
+/* Makes the nodes from `first` on, but for that of `result`, inner ones: they are of a model's forward pass. */
+void clef__tape_enclose(clef_tape *tape, int first, const clef_tensor *result);
+
+/* While it is held, nothing of the recording is given back: someone will look at it. */
+void clef__tape_hold(clef_tape *tape, bool yes);
 
 /* True for a dry recording. */
 bool clef__tape_is_dry(const clef_tape *tape);

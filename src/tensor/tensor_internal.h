@@ -7,6 +7,9 @@
 
 #include "runtime.h"
 
+/* Why there are no values any more. */
+typedef enum clef__gone { CLEF__HERE, CLEF__DROPPED, CLEF__GIVEN_BACK } clef__gone;
+
 struct clef_tensor {
 	clef_device *dev;
 	clef_dtype dtype;
@@ -17,10 +20,12 @@ struct clef_tensor {
 	clef_tape *tape;      /* the owner; NULL: a leaf, which counts references and holds the device */
 	int references;
 	uint64_t recording; /* of the tape, at which this was made, 0 once it is over: to notice a use after that */
+	clef__gone gone;
 	bool asked_grad;    /* clef_requires_grad() */
 	bool requires_grad; /* asked, or depends on one that asked */
 	clef_tensor *grad;  /* of a leaf: owned by it; of a tape's tensor: by the tape. NULL until needed */
 	uint64_t grad_pass; /* the backward pass that wrote grad last; 0: none */
+	uint64_t seen_pass; /* the one that will come to it */
 	bool grad_fresh;    /* written since the optimizer's last step */
 };
 
@@ -33,7 +38,8 @@ clef_tensor *clef__tensor_view(clef_device *dev, clef_dtype dtype, clef_shape sh
 
 void clef__tensor_retain(clef_tensor *leaf);
 
-/* Fails with "WHAT: ..." when x was of a recording that is over, whose memory may be another tensor's by now. */
+/* Fails with "WHAT: ..." when x was of a recording that is over, or was given back before: its memory may be another
+ * tensor's by now. */
 clef_status clef__tensor_check(const char *what, const clef_tensor *x);
 
 /* y = alpha * x + beta * y, elementwise, n = numel of both; at beta 0 y is not read. */
