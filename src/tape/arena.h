@@ -31,7 +31,7 @@ struct clef_tape {
 	int tensor_count, tensor_capacity;
 };
 
-/* Before an inner node's backward pass: from now on its tensors may be given back. After it: gives them back. */
+/* Before an inner node's backward pass: gives back what that does not need. After it: the rest. */
 void clef__tape_leave(clef__node *n);
 void clef__tape_give_back(const clef__node *n);
 

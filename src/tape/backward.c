@@ -145,13 +145,13 @@ static clef_status node_backward(clef__node *n, uint64_t pass, bool accumulate, 
 
 	if (!is_reached(n, y->grad_pass, pass))
 		return CLEF_OK;
+	clef__tape_leave(n);
 	for (int i = 0; i < n->inputs && !status; i++) {
 		grads[i] = (clef__grad){ NULL, 0 };
 		if (n->x[i]->requires_grad)
 			status = grad_target(n->x[i], pass, accumulate,
 					     i == 0 && passes_memory(n, pass) ? y->grad : NULL, &grads[i]);
 	}
-	clef__tape_leave(n);
 	if (!status)
 		status = n->op->backward(n, y->grad, grads);
 	if (!y->asked_grad)

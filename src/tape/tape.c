@@ -224,12 +224,6 @@ static void lose_memory(clef_tensor *x, clef__gone gone)
 	x->gone = gone;
 }
 
-void clef__tape_leave(clef__node *n)
-{
-	if (n->inner && !n->tape->retain && !n->y->asked_grad)
-		n->given_back = n->tape->given_back = true;
-}
-
 void clef__result_done(const clef__node *n)
 {
 	if (n->given_back)
@@ -265,6 +259,15 @@ clef_status clef_tape_retain(clef_tape *tape, bool yes)
 static bool needs(const clef__node *n, int i)
 {
 	return n->y->requires_grad && n->op->backward && n->op->forward && (!n->op->needs || n->op->needs(n, i));
+}
+
+void clef__tape_leave(clef__node *n)
+{
+	if (!n->inner || n->tape->retain || n->y->asked_grad)
+		return;
+	n->given_back = n->tape->given_back = true;
+	if (!needs(n, -1))
+		clef__result_done(n);
 }
 
 /* Whether the gradients of what has been recorded need its values. `maker`: the node that it is the result of. */
