@@ -290,7 +290,7 @@ START_TEST(networks_poisoned)
 	float *plain, *poisoned;
 	size_t count, same;
 
-	if (test_small() && _i > 1)
+	if (test_small() && _i != CLEF_COUNT(nets) - 1)
 		return;
 	test_setenv("CLEF_POISON", "1");
 	poisoned = third_step(&nets[_i], &same);
