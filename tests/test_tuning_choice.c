@@ -204,6 +204,7 @@ START_TEST(parameters_of_clblast)
 	static const char *const names[] = { "WGD",  "MDIMCD", "NDIMCD", "MDIMAD", "NDIMBD",
 					     "KWID", "VWMD",   "VWND",   "PADA",   "PADB" };
 	gemm_product p = { .m = 33, .n = 20, .k = 35, .integers = true, .alpha = 1, .has_bias = true };
+	clef_tune_report report;
 	clef__tuned t = { .choice = clef__choice_make("clblast"), .shipped = "clblast" };
 	clef_device *dev;
 
@@ -215,6 +216,8 @@ START_TEST(parameters_of_clblast)
 	for (int i = 0; i < (_i ? CLEF_COUNT(names) : 3); i++)
 		clef__choice_add(&t.choice, names[i], whole[i]);
 	ck_ok(clef__tuning_keep(dev, &t, true));
+	ck_ok(clef_tune_problems(dev, (const char *[]){ "clblast direct" }, 1, NULL, &report));
+	ck_assert_int_eq(report.known, 1);
 	clef_device_close(dev);
 	dev = ck_new(clef_device_open(NULL));
 	for (int way = 0; way < 4; way++) {

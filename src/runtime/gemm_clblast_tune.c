@@ -211,6 +211,14 @@ static clef_status measure(clef_device *dev, clef__clblast_kernel kernel, const 
 	return status;
 }
 
+const char *clef__clblast_named(const char *problem)
+{
+	for (int i = 0; i < CLEF__CLBLAST_KERNELS; i++)
+		if (strncmp(clef__clblast_problem((clef__clblast_kernel)i), problem, strlen(problem)) == 0)
+			return clef__clblast_problem((clef__clblast_kernel)i);
+	return problem;
+}
+
 static clef_status find_kernel(clef_device *dev, const char *problem, clef__clblast_kernel *kernel)
 {
 	const char *forced = getenv("CLEF_GEMM");

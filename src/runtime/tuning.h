@@ -159,6 +159,9 @@ clef_status clef__clblast_measure(clef_device *dev, const char *problem, const c
 				  bool *done);
 clef_status clef__clblast_measurable(clef_device *dev, const char *problem);
 
+/* The text that is kept for "clblast direct", which has CLBlast's version in it; what is no such text as it is. */
+const char *clef__clblast_named(const char *problem);
+
 /* launch_tune.c: measures "launch norm norm_forward log20", 2^20 work-items and more, of which one must have occurred
  * while problems were watched; it is held, with its buffers, until all are released. */
 clef_status clef__launch_measure(clef_device *dev, const char *problem, const clef__measure_opts *how, clef__tuned *t,

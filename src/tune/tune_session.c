@@ -264,7 +264,7 @@ static clef_status add_problem(clef__session *s, const char *text)
 	if (find_chooser(text) >= 0) {
 		status = choosers[find_chooser(text)].measurable(s->dev, text);
 		if (!status)
-			add(s, text);
+			add(s, clef__clblast_named(text));
 		return status ? status : s->status;
 	}
 	p = clef__calloc(1, sizeof(*p), "a problem");
