@@ -6,42 +6,38 @@
  * rows by these vectors of C in registers while it runs through K.
  *
  * The tile is chosen by the vector registers. 26 sums, 2 of B and one broadcast of A fill the 32 of AVX-512; of the 16 of
- * AVX2, which are half as long, 12 hold sums, 2 B and one the broadcast.
+ * AVX2, which are half as long, 12 hold sums, 2 B and one the broadcast. The host may define another MR, of no more than
+ * A_STEP.
  */
-#define VECTOR 16
+#include "vector.clh"
 
 #if FLOAT_VECTOR >= 16
-#define MR          13
-#define A_STEP      16 /* from one k to the next in a panel: a line of the cache */
-#define A_VECTOR    float16_any
-#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
-#define NR          (2 * VECTOR)
-#define PREFETCH_A  0
+#ifndef MR
+#define MR 13
+#endif
+#define A_STEP     16 /* from one k to the next in a panel: a line of the cache */
+#define A_VECTOR   float16_any
+#define NR         (2 * VECTOR)
+#define PREFETCH_A 0
 
 #define ONE_OR_TWO(one, two) one two
 #else
-#define MR          6
-#define A_STEP      8
-#define A_VECTOR    float8_any
-#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5)
-#define NR          VECTOR
-#define PREFETCH_A  1 /* the next panel, during the sums of this one */
+#ifndef MR
+#define MR 6
+#endif
+#define A_STEP     8
+#define A_VECTOR   float8_any
+#define NR         VECTOR
+#define PREFETCH_A 1 /* the next panel, during the sums of this one */
 
 #define ONE_OR_TWO(one, two) one
 #endif
+#define EACH_ROW EACH_OF(MR)
 
 #define A_ROW 528 /* from one row to the next in a panel: more than a block of K, and an odd number of cache lines */
 
-/* Vectors at any address: vload16 and vstore16 become four accesses with some compilers. */
-typedef float16 __attribute__((aligned(4))) float16_any;
-typedef float8 __attribute__((aligned(4))) float8_any;
-
-#define LOAD_GLOBAL(p)     (*(__global const float16_any *)(p))
-#define LOAD_LOCAL(p)      (*(__local const float16_any *)(p))
-#define STORE_GLOBAL(p, x) (*(__global float16_any *)(p) = (x))
-#define STORE_LOCAL(p, x)  (*(__local float16_any *)(p) = (x))
-
-/* A hint, where the compiler has it; those that interpret do not. */
+/* A hint, to the first-level cache, where the compiler has it; those that interpret do not. */
+#undef PREFETCH
 #define PREFETCH(p)
 #if FLOAT_VECTOR >= 8 && defined(__has_builtin)
 #if __has_builtin(__builtin_prefetch)

@@ -8,7 +8,7 @@
 #include "gemm.h"
 
 /* Twins of the kernel's. */
-#define MR(dev)     ((dev)->info.float_vector >= 16 ? 13 : 6)
+#define ROWS(dev)   ((dev)->info.float_vector >= 16 ? 13 : 6)
 #define A_STEP(dev) ((dev)->info.float_vector >= 16 ? 16 : 8)
 #define A_ROW       528
 #define VECTOR      16
@@ -22,6 +22,7 @@
 #define MIN_PANELS 10
 
 typedef struct blocking {
+	int mr; /* rows of a panel, and of the tile in registers */
 	int kc, nc, panels_each;
 } blocking;
 
@@ -33,10 +34,10 @@ bool clef__gemm_cpu_fits(const clef_device *dev)
 
 static blocking choose_blocking(const clef_device *dev, const clef__gemm_opts *g)
 {
-	int panels = clef__divide_up(g->m, MR(dev)), shares = CLEF__MAX(panels / MIN_PANELS, 1), blocks;
+	int panels = clef__divide_up(g->m, ROWS(dev)), shares = CLEF__MAX(panels / MIN_PANELS, 1), blocks;
 	int floats = (int)CLEF__MIN(dev->info.local_memory / 2 / sizeof(float), 1u << 20);
 	double most = BLOCKS_EACH * (double)CLEF__MAX(dev->info.compute_units, 1);
-	blocking b = { .nc = MAX_COLUMNS };
+	blocking b = { .mr = ROWS(dev), .nc = MAX_COLUMNS };
 
 	blocks = clef__divide_up((int)CLEF__MIN(clef__gemm_flops(g) / LEAST_FLOPS + 1, most), g->batch);
 	while (b.nc > 2 * VECTOR &&
@@ -53,7 +54,13 @@ static blocking choose_blocking(const clef_device *dev, const clef__gemm_opts *g
 /* Floats of local memory for a panel of A, as rows or as columns, and for a block of B. */
 static size_t panel_size(const clef_device *dev, const blocking *b)
 {
-	return (size_t)CLEF__MAX(b->kc * A_STEP(dev), MR(dev) * A_ROW);
+	return (size_t)CLEF__MAX(b->kc * A_STEP(dev), b->mr * A_ROW);
+}
+
+/* EACH_OF() in cl/vector.clh. */
+static bool has_rows(const clef_device *dev, int mr)
+{
+	return mr == ROWS(dev) || mr == 4 || mr == 5 || mr == 8 || (mr == 11 && A_STEP(dev) >= 11);
 }
 
 /* The parameters of a choice, or what the rules say; false for those that make no sense here. */
@@ -64,11 +71,13 @@ static bool find_blocking(const clef_device *dev, const clef__gemm_opts *g, cons
 	*b = choose_blocking(dev, g);
 	if (!c || !c->param[0].name[0])
 		return true;
+	b->mr = clef__choice_get(c, "mr", b->mr);
 	b->kc = clef__choice_get(c, "kc", b->kc);
 	b->nc = clef__choice_get(c, "nc", b->nc);
 	b->panels_each = clef__choice_get(c, "panels", b->panels_each);
-	if (b->kc < VECTOR || b->kc > MAX_DEPTH || b->kc % VECTOR || b->nc < 2 * VECTOR || b->nc > 4 * MAX_COLUMNS ||
-	    b->nc % (2 * VECTOR) || b->panels_each < 1 || b->panels_each > clef__divide_up(g->m, MR(dev)))
+	if (!has_rows(dev, b->mr) || b->kc < VECTOR || b->kc > MAX_DEPTH || b->kc % VECTOR || b->nc < 2 * VECTOR ||
+	    b->nc > 4 * MAX_COLUMNS || b->nc % (2 * VECTOR) || b->panels_each < 1 ||
+	    b->panels_each > clef__divide_up(g->m, b->mr))
 		return false;
 	floats = panel_size(dev, b) + (size_t)b->kc * (size_t)b->nc;
 	return sizeof(float) * floats <= dev->info.local_memory;
@@ -89,6 +98,8 @@ static int add_candidate(const clef_device *dev, const clef__gemm_opts *g, const
 {
 	clef__choice c = clef__choice_make("cpu");
 
+	if (b->mr != ROWS(dev))
+		clef__choice_add(&c, "mr", b->mr);
 	clef__choice_add(&c, "kc", b->kc);
 	clef__choice_add(&c, "nc", b->nc);
 	clef__choice_add(&c, "panels", b->panels_each);
@@ -100,22 +111,43 @@ static int add_candidate(const clef_device *dev, const clef__gemm_opts *g, const
 	return count;
 }
 
+/* Panels of fewer rows, where that saves padding: each number is a program of its own. */
+static int add_rows(const clef_device *dev, const clef__gemm_opts *g, clef__choice *list, int count, int max)
+{
+	static const int fewer[] = { 11, 8, 5, 4 };
+	const blocking own = choose_blocking(dev, g);
+	int padded = clef__divide_up(g->m, own.mr) * own.mr;
+
+	for (int i = 0; i < CLEF_COUNT(fewer); i++) {
+		blocking b = own;
+
+		b.mr = fewer[i];
+		b.panels_each = CLEF__MIN(clef__divide_up(own.panels_each * own.mr, b.mr), clef__divide_up(g->m, b.mr));
+		if (b.mr < own.mr && clef__divide_up(g->m, b.mr) * b.mr < padded)
+			count = add_candidate(dev, g, &b, list, count, max);
+	}
+	return count;
+}
+
 /* Widths, depths and numbers of blocks for each core around those that the rules know. */
 int clef__gemm_cpu_candidates(const clef_device *dev, const clef__gemm_opts *g, clef__choice *list, int max)
 {
 	static const int each[] = { 2, 1, 4 }, depths[] = { 256, 512, 128 };
-	int panels = clef__divide_up(g->m, MR(dev)), cores = (int)CLEF__MAX(dev->info.compute_units, 1), count = 0;
+	int panels = clef__divide_up(g->m, ROWS(dev)), cores = (int)CLEF__MAX(dev->info.compute_units, 1), count = 0;
 
 	if (clef__gemm_dot_fits(g) && !clef__gemm_dot_pays(g) && max > 0) {
 		list[count] = clef__choice_make("cpu");
 		clef__choice_add(&list[count++], "dot", 1);
 	}
+	count = add_rows(dev, g, list, count, max);
 	for (int i = 0; i < CLEF_COUNT(each); i++)
 		for (int j = 0; j < CLEF_COUNT(depths); j++)
 			for (int nc = 2 * VECTOR; nc <= 2 * MAX_COLUMNS && nc < 2 * g->n + 2 * VECTOR; nc *= 2) {
 				int all = clef__divide_up(cores * each[i], g->batch);
 				int rows = clef__divide_up(all, clef__divide_up(g->n, nc));
-				blocking b = { .nc = nc, .panels_each = clef__divide_up(panels, rows) };
+				blocking b = { .mr = ROWS(dev),
+					       .nc = nc,
+					       .panels_each = clef__divide_up(panels, rows) };
 
 				b.kc = clef__divide_up(g->k, clef__divide_up(g->k, depths[j]));
 				b.kc = clef__divide_up(b.kc, VECTOR) * VECTOR;
@@ -130,42 +162,44 @@ clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 {
 	const clef__buffer *bias = g->bias ? g->bias : g->c;
 	bool own = !g->with || !g->with->param[0].name[0];
+	char defines[1024];
 	blocking b;
 
 	if (clef__gemm_dot_fits(g) && (own ? clef__gemm_dot_pays(g) : clef__choice_get(g->with, "dot", 0)))
 		return clef__gemm_dot(dev, g);
 	if (!find_blocking(dev, g, g->with, &b))
 		b = choose_blocking(dev, g);
-	return clef__launch(
-		dev, &(clef__launch_opts){
-			     .program = "gemm_cpu",
-			     .defines = g->epilogue ? g->epilogue : CLEF__FLOOR,
-			     .kernel = "gemm_cpu",
-			     .global = { (size_t)clef__divide_up(g->n, b.nc),
-					 (size_t)clef__divide_up(g->m, b.panels_each * MR(dev)), (size_t)g->batch },
-			     .local = { 1, 1, 1 },
-			     .bytes = clef__gemm_bytes(g),
-			     .flops = clef__gemm_flops(g),
-			     .args = { CLEF__BUFFER(g->a, g->a_offset),
-				       CLEF__INT(g->lda),
-				       CLEF__ULONG(g->a_step),
-				       CLEF__INT(g->trans_a),
-				       CLEF__BUFFER(g->b, g->b_offset),
-				       CLEF__INT(g->ldb),
-				       CLEF__ULONG(g->b_step),
-				       CLEF__INT(g->trans_b),
-				       CLEF__BUFFER(g->c, g->c_offset),
-				       CLEF__INT(g->ldc),
-				       CLEF__ULONG(g->c_step),
-				       { .kind = CLEF__ARG_INT8,
-					 .value.i8 = { g->m, g->n, g->k, b.kc, b.nc, b.panels_each } },
-				       CLEF__FLOAT(g->alpha),
-				       CLEF__FLOAT(g->beta),
-				       CLEF__BUFFER(bias, g->bias_offset),
-				       CLEF__INT(g->bias != NULL),
-				       CLEF__FLOAT(g->epilogue ? g->p : -INFINITY),
-				       CLEF__FLOAT(g->q),
-				       CLEF__LOCAL(sizeof(float) * panel_size(dev, &b)),
-				       CLEF__LOCAL(sizeof(float) * (size_t)b.kc * (size_t)b.nc) },
-		     });
+	snprintf(defines, sizeof(defines), "#define MR %d\n%s", b.mr, g->epilogue ? g->epilogue : CLEF__FLOOR);
+	return clef__launch(dev,
+			    &(clef__launch_opts){
+				    .program = "gemm_cpu",
+				    .defines = defines,
+				    .kernel = "gemm_cpu",
+				    .global = { (size_t)clef__divide_up(g->n, b.nc),
+						(size_t)clef__divide_up(g->m, b.panels_each * b.mr), (size_t)g->batch },
+				    .local = { 1, 1, 1 },
+				    .bytes = clef__gemm_bytes(g),
+				    .flops = clef__gemm_flops(g),
+				    .args = { CLEF__BUFFER(g->a, g->a_offset),
+					      CLEF__INT(g->lda),
+					      CLEF__ULONG(g->a_step),
+					      CLEF__INT(g->trans_a),
+					      CLEF__BUFFER(g->b, g->b_offset),
+					      CLEF__INT(g->ldb),
+					      CLEF__ULONG(g->b_step),
+					      CLEF__INT(g->trans_b),
+					      CLEF__BUFFER(g->c, g->c_offset),
+					      CLEF__INT(g->ldc),
+					      CLEF__ULONG(g->c_step),
+					      { .kind = CLEF__ARG_INT8,
+						.value.i8 = { g->m, g->n, g->k, b.kc, b.nc, b.panels_each } },
+					      CLEF__FLOAT(g->alpha),
+					      CLEF__FLOAT(g->beta),
+					      CLEF__BUFFER(bias, g->bias_offset),
+					      CLEF__INT(g->bias != NULL),
+					      CLEF__FLOAT(g->epilogue ? g->p : -INFINITY),
+					      CLEF__FLOAT(g->q),
+					      CLEF__LOCAL(sizeof(float) * panel_size(dev, &b)),
+					      CLEF__LOCAL(sizeof(float) * (size_t)b.kc * (size_t)b.nc) },
+			    });
 }
