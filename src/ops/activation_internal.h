@@ -26,8 +26,8 @@ clef_activation clef__activation_resolve(clef_activation activation);
 /* The lines of #define, a constant, that give activation.clh its meaning; NULL for CLEF_ACT_NONE. */
 const char *clef__activation_defines(clef_activation activation);
 
-/* The same for programs that compile for seconds, of which none and relu share one: cl/activation.clh knows it as FLOOR.
- * The parameters become those of that program. */
+/* The same for programs that compile for seconds, of which none and relu share one: cl/activation.clh knows it as
+ * FLOOR. The parameters become those of that program. */
 const char *clef__activation_floor(clef_activation *activation);
 
 /* *dz = the gradient to what was activated, from that to n->y, for a resolved activation that fuses. dy itself for
