@@ -10,7 +10,7 @@
  *   2. what is kept for this problem: a problem is one computation with all its sizes, "gemm m64 n10 k256 tb"
  *   3. for convolutions and products a short measurement when the problem is met first, whose result is kept; see
  *      CLEF_TUNE_MS in device.h. None is made on CPUs with vectors of 8 or 16 floats, for which clef's rules have been
- * measured, unless it is asked for
+ *      measured, unless it is asked for
  *   4. clef's rules
  *
  * The functions here fill in the second by long and careful measurements. Each candidate is first compared with the
