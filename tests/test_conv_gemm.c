@@ -213,12 +213,12 @@ START_TEST(limits)
 	const clef__conv g = conv(&cut[0]);
 
 	info->max_work_group = 16;
-	info->local_memory = 8192;
+	info->local_memory = 12288;
 	ck_assert(clef__conv_gemm.fits(test_device, &g, CLEF__CONV_FORWARD));
 	info->max_work_group = 15;
 	ck_assert(!clef__conv_gemm.fits(test_device, &g, CLEF__CONV_FORWARD));
 	info->max_work_group = 16;
-	info->local_memory = 4096;
+	info->local_memory = 8192;
 	ck_assert(!clef__conv_gemm.fits(test_device, &g, CLEF__CONV_FORWARD));
 	*info = own;
 }

@@ -56,7 +56,8 @@ static int items_of(const int t[])
 	return t[TM] / t[MR] * (t[TN] / t[NR]);
 }
 
-/* Whether the kernel has such a tile, and the device room for it. */
+/* Whether the kernel has such a tile, and the device room for two of them, so that one work-group computes while
+ * another waits. (Rusticl of Mesa 22.3 counts the memory of a kernel twice.) */
 static bool tile_fits(const clef_device *dev, const int t[])
 {
 	const clef_device_info *info = clef_device_get_info(dev);
@@ -72,7 +73,7 @@ static bool tile_fits(const clef_device *dev, const int t[])
 	tables = (int64_t)sizeof(int) * 4 * (2 * t[TK] + t[TN]);
 	return items % t[TN] == 0 && items % t[TK] == 0 && t[TM] * t[TK] % (4 * items) == 0 &&
 	       t[TN] * t[TK] % (4 * items) == 0 && items <= (int64_t)info->max_work_group &&
-	       copies + tables <= (int64_t)info->local_memory;
+	       2 * (copies + tables) <= (int64_t)info->local_memory;
 }
 
 /* Rows and columns of the product. */
