@@ -259,7 +259,7 @@ static const clef__term terms[] = {
 	  .preset = -1,
 	  .words = names,
 	  .about = "an optimizer with options" },
-	INT_TERM(steps, 10, 1e6, "updates"),
+	INT_TERM(steps, 6, 1e6, "updates"),
 	INT_TERM(rows, 3, 4096, "of the parameter that is a matrix"),
 	INT_TERM(columns, 64, 4096, "of that matrix"),
 	INT_TERM(n, 33, 1e6, "size of the largest vector; another has 5"),
@@ -274,8 +274,9 @@ static const clef__term terms[] = {
 static const char *const problems[] = {
 #define QUICK(name, optimizer, state) "optim rule=" #name,
 #define LONG(name, optimizer, state)  "optim rule=" #name " steps200 apart",
-#define LARGE(name, optimizer, state) "optim rule=" #name " rows67 columns33 n4099 apart",
-	CLEF__OPTIM_RULE_MAP(QUICK) "optim rule=adam apart", CLEF__OPTIM_RULE_MAP(LONG) CLEF__OPTIM_RULE_MAP(LARGE)
+#define LARGE(name, optimizer, state) "optim rule=" #name " steps10 rows67 columns33 n4099 apart",
+	CLEF__OPTIM_RULE_MAP(QUICK) "optim rule=adam steps10 apart",
+	CLEF__OPTIM_RULE_MAP(LONG) CLEF__OPTIM_RULE_MAP(LARGE)
 };
 
 const clef__family clef__family_optim = {

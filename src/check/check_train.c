@@ -188,4 +188,4 @@ static const char *const problems[] = {
 	"train model=resnet18 n8",       "train model=mobilenet_v2 n8",
 };
 
-const clef__family clef__family_train = { .name = "train", .terms = terms, .run = run, CLEF__PROBLEMS(problems, 2) };
+const clef__family clef__family_train = { .name = "train", .terms = terms, .run = run, CLEF__PROBLEMS(problems, 1) };

@@ -3,9 +3,9 @@
  * Runs the cases in child processes, which report the beginning and the end of every case on a line of its own. Where
  * one ends too early, the case that it had begun is the one that its driver died of, and another child takes the rest.
  *
- * Most of the time of a first run goes into compiling, and cases of a family share kernels. So a child claims a few
- * neighbours of one family at a time, and no kernel is compiled twice at once; from the end of the list on, because
- * the longest cases, whole networks, are there.
+ * Most of the time of a first run goes into compiling, and cases of a family and of its relatives share kernels. So a
+ * child claims a few neighbours at a time, and no kernel is compiled twice at once; from the end of the list on,
+ * because the longest cases, whole networks, are there.
  */
 #define _DEFAULT_SOURCE
 #include <stdatomic.h>
@@ -17,7 +17,7 @@
 #include "child.h"
 #include "tool.h"
 
-#define MOST_TOGETHER 8
+#define MOST_TOGETHER 12
 
 /* Cases that are claimed together: `owner` is the worker, or -1. In memory that the children share. */
 typedef struct group {
@@ -231,6 +231,16 @@ static int settle(worker *w)
 	return -1;
 }
 
+/* Families with one beginning, conv1d and conv_transpose2d, or all normalizations. */
+static bool share_kernels(const char *a, const char *b)
+{
+	static const char norm[] = "_norm";
+	const size_t end = sizeof(norm) - 1, la = strlen(a), lb = strlen(b);
+
+	return strncmp(a, b, 4) == 0 ||
+	       (la > end && lb > end && strcmp(a + la - end, norm) == 0 && strcmp(b + lb - end, norm) == 0);
+}
+
 static int make_groups(const check_plan *plan, int jobs, group *groups)
 {
 	int count = 0, most = plan->count / jobs < MOST_TOGETHER ? plan->count / jobs : MOST_TOGETHER;
@@ -238,7 +248,7 @@ static int make_groups(const check_plan *plan, int jobs, group *groups)
 	for (int i = 0; i < plan->count; i++) {
 		group *g = count ? &groups[count - 1] : NULL;
 
-		if (g && g->count < most && strcmp(plan->cases[i].family, plan->cases[g->first].family) == 0) {
+		if (g && g->count < most && share_kernels(plan->cases[i].family, plan->cases[g->first].family)) {
 			g->count++;
 			continue;
 		}
