@@ -169,17 +169,15 @@ START_TEST(a_model)
 	ck_ok(clef_model_train(model, false));
 	ck_ok(clef_tape_begin_no_grad(tape));
 	x = ck_new(clef_input(tape, &(clef_array){ CLEF_FLOAT32, CLEF_SHAPE(2, 2, 6, 6), image }));
-	ck_ok(clef_tune_model(model, 2, &(clef_tune_opts){ .budget = 80, .progress = note, .user = &begun }, &r));
+	ck_ok(clef_tune_model(model, 2, &(clef_tune_opts){ .progress = note, .user = &begun }, &r));
 	ck_assert_int_ge(r.problems, 8);
-	/* On a machine that is busy elsewhere there may be no time for all of them. */
-	ck_assert(r.measured > 0 && (r.measured == r.problems || r.seconds > 50));
-	ck_assert(begun >= r.measured && begun <= r.problems);
+	ck_assert_int_eq(r.measured, r.problems);
+	ck_assert_int_eq(begun, r.problems);
 	ck_assert(r.steps >= 3 && steps_told == r.steps && r.step_before_ms > 0 && r.step_after_ms > 0);
 	/* The user's recording, and his mode, are as they were. */
 	ck_new(clef_model_forward(model, x));
 	ck_assert(!strcmp(clef_tune_path(test_device), getenv("CLEF_TUNING")));
-	for (int i = 0; i < 5 && r.measured; i++)
-		ck_ok(clef_tune_model(model, 2, &(clef_tune_opts){ .budget = 40 }, &r));
+	ck_ok(clef_tune_model(model, 2, &(clef_tune_opts){ .budget = 5 }, &r));
 	ck_assert_int_eq(r.measured, 0);
 	ck_assert_int_eq(r.known, r.problems);
 	ck_fails(clef_tune_model(model, 0, NULL, NULL), CLEF_ERROR_INVALID, "a batch of 0");
