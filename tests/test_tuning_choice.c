@@ -374,6 +374,7 @@ static bool stops(void *user)
 static clef_status try_all(clef_device *dev, script *s, int count, double seconds, bool stop, clef__tuned *t,
 			   bool *done)
 {
+	const clef__measure_opts how = { .seconds = seconds, .stop = stop ? stops : NULL };
 	clef__candidate list[8] = { { .choice = { .name = "" } } };
 	clef__trial trial = { .dev = dev,
 			      .problem = "pretended",
@@ -382,8 +383,7 @@ static clef_status try_all(clef_device *dev, script *s, int count, double second
 			      .run = pretend,
 			      .check = pretend_check,
 			      .user = s,
-			      .seconds = seconds,
-			      .stop = stop ? stops : NULL };
+			      .how = &how };
 
 	for (int i = 0; i < count; i++)
 		list[i].choice = clef__choice_make((const char[]){ (char)('a' + i), '\0' });

@@ -296,14 +296,9 @@ static clef_status measure(clef_device *dev, const clef__conv *g, clef__conv_way
 	clef__candidate list[MAX_CANDIDATES];
 	char problem[CLEF__KEY_TEXT];
 	void *begun = clef__device_get_tape(dev);
-	clef__trial trial = { .dev = dev,
-			      .problem = problem,
-			      .candidate = list,
-			      .run = run,
-			      .check = check,
-			      .seconds = how->seconds,
-			      .stop = how->stop,
-			      .stop_user = how->user };
+	clef__trial trial = {
+		.dev = dev, .problem = problem, .candidate = list, .run = run, .check = check, .how = how
+	};
 	clef_status status;
 	subject s;
 

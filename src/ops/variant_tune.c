@@ -226,14 +226,9 @@ clef_status clef__variant_measure(clef_device *dev, const char *problem, const c
 				  bool *done)
 {
 	clef__candidate list[MAX_WAYS];
-	clef__trial trial = { .dev = dev,
-			      .problem = problem,
-			      .candidate = list,
-			      .run = run,
-			      .check = check,
-			      .seconds = how->seconds,
-			      .stop = how->stop,
-			      .stop_user = how->user };
+	clef__trial trial = {
+		.dev = dev, .problem = problem, .candidate = list, .run = run, .check = check, .how = how
+	};
 	void *parsed, *begun = clef__device_get_tape(dev);
 	const clef__variants *v = parse(problem, &parsed);
 	clef_status status;

@@ -246,13 +246,7 @@ static clef_status measure(clef_device *dev, const clef__gemm_engine *shipped, c
 			   const clef__measure_opts *how, clef__tuned *t, bool *done)
 {
 	clef__candidate list[MAX_CANDIDATES];
-	clef__trial trial = { .dev = dev,
-			      .candidate = list,
-			      .run = run,
-			      .check = check,
-			      .seconds = how->seconds,
-			      .stop = how->stop,
-			      .stop_user = how->user };
+	clef__trial trial = { .dev = dev, .candidate = list, .run = run, .check = check, .how = how };
 	char problem[CLEF__KEY_TEXT];
 	clef_status status;
 	product p;

@@ -272,14 +272,9 @@ clef_status clef__launch_measure(clef_device *dev, const char *problem, const cl
 {
 	const clef__held_launch *held;
 	clef__candidate list[MAX_SIZES];
-	clef__trial trial = { .dev = dev,
-			      .problem = problem,
-			      .candidate = list,
-			      .run = run,
-			      .check = check,
-			      .seconds = how->seconds,
-			      .stop = how->stop,
-			      .stop_user = how->user };
+	clef__trial trial = {
+		.dev = dev, .problem = problem, .candidate = list, .run = run, .check = check, .how = how
+	};
 	clef__kernel *k;
 	subject s;
 	clef_status status = find_launch(dev, problem, &held);

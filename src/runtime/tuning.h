@@ -114,6 +114,13 @@ typedef struct clef__candidate {
 	bool timed, out;
 } clef__candidate;
 
+/* How much of it whoever asks for a measurement wants. */
+typedef struct clef__measure_opts {
+	double seconds;           /* to spend */
+	bool (*stop)(void *user); /* asked between runs; NULL: never */
+	void *user;
+} clef__measure_opts;
+
 /* A measurement. Candidate 0 is what the shipped rules say. */
 typedef struct clef__trial {
 	clef_device *dev;
@@ -125,17 +132,8 @@ typedef struct clef__trial {
 	/* Runs once and compares with a result that is known to be right. */
 	clef_status (*check)(void *user, const clef__choice *c, bool *good);
 	void *user;
-	double seconds;           /* to spend */
-	bool (*stop)(void *user); /* asked between runs; NULL: never */
-	void *stop_user;
+	const clef__measure_opts *how;
 } clef__trial;
-
-/* How much of it whoever asks for a measurement wants. */
-typedef struct clef__measure_opts {
-	double seconds;
-	bool (*stop)(void *user);
-	void *user;
-} clef__measure_opts;
 
 /*
  * Checks and times the candidates in turn and fills in *t. Those that are wrong or fail are set aside, with a warning.

@@ -23,7 +23,7 @@ static const double behind[] = { 5, 3, 2, 1.5, 1.3, 1.2, 1.12, 1.08 };
 
 static bool stopped(const clef__trial *t)
 {
-	return t->stop && t->stop(t->stop_user);
+	return t->how->stop && t->how->stop(t->how->user);
 }
 
 static bool is_memory(clef_status status)
@@ -170,7 +170,7 @@ static void conclude(const clef__trial *trial, clef__tuned *t, bool *done)
 
 clef_status clef__trial_run(clef__trial *trial, clef__tuned *t, bool *done)
 {
-	double until = clef__seconds() + trial->seconds;
+	double until = clef__seconds() + trial->how->seconds;
 	clef_status status = CLEF_OK;
 	clef__profile *profile = trial->dev->profile;
 	bool more = true;
