@@ -58,6 +58,7 @@
 	X(conv_weights) \
 	X(conv_gemm) \
 	X(tuning_choice) \
+	X(tuning_candidates) \
 	X(norm) \
 	X(norm_channels) \
 	X(norm_edges) \

@@ -121,6 +121,10 @@ START_TEST(null_and_nonsense)
 	ck_fails(clef_bench_limits(NULL), CLEF_ERROR_INVALID, "clef_bench_limits");
 	ck_fails(clef_bench_problem(b, NULL), CLEF_ERROR_INVALID, "clef_bench_problem");
 	ck_fails(clef_bench_problem(b, "relu x3 y4"), CLEF_ERROR_INVALID, "\"y4\"");
+	ck_fails(clef_bench_problem(b, "optim rule=adam"), CLEF_ERROR_INVALID, "optim is no operation");
+	ck_fails(clef_bench_measurable("random draw=normal"), CLEF_ERROR_INVALID, "random is no operation");
+	ck_fails(clef_bench_measurable(NULL), CLEF_ERROR_INVALID, "clef_bench_measurable");
+	ck_ok(clef_bench_measurable("relu x3"));
 	ck_fails(clef_bench_network_run(b, &(clef_bench_network){ .model = "mpl", .input = CLEF_SHAPE(4) }),
 		 CLEF_ERROR_INVALID, "did you mean \"mlp\"");
 	ck_fails(clef_bench_network_run(
