@@ -130,35 +130,49 @@ static void multiply(__global const float *u, V_SPACE const float *v, int channe
 	((i) == 0 ? (quad).lo.lo : (i) == 1 ? (quad).lo.hi : (i) == 2 ? (quad).hi.lo : (quad).hi.hi)
 #endif
 
-/* y = act(beta y + sums) for a row of a piece; at beta 0 y is not read. */
-static void store_row(__global float *y, PIXELS sums, int count, float beta, float p_, float q_)
+/* Where results of an output channel go, and through what. The gate has as many values as y, or is 0. */
+typedef struct target {
+	__global float *y;
+	__global const float *gate;
+	int width; /* of y */
+	float beta, p, q;
+} target;
+
+/* y = act(beta y + sums), and 0 where the gate says so, for a row of a piece; at beta 0 y is not read. */
+static void store_row(const target *to, piece piece_, int row, PIXELS sums)
 {
+	const long at = piece_.to + (long)row * to->width;
+	const int count = piece_.columns;
+	__global float *y = to->y + at;
 	float pixels[4 * PIECE];
 
 #ifndef VALUE
 	if (count == 4 * PIECE) {
-		const PIXELS z = beta == 0.0f ? sums : beta * *(__global const PIXELS_ANY *)y + sums;
+		PIXELS z = to->beta == 0.0f ? sums : to->beta * *(__global const PIXELS_ANY *)y + sums;
 
-		*(__global PIXELS_ANY *)y = RAISED(PIXELS, z, p_);
+		if (to->gate)
+			z = GATED(PIXELS, z, *(__global const PIXELS_ANY *)(to->gate + at));
+		*(__global PIXELS_ANY *)y = RAISED(PIXELS, z, to->p);
 		return;
 	}
 #endif
 	*(PIXELS_ANY *)pixels = sums;
-	if (count == 4 * PIECE && beta == 0.0f)
+	if (count == 4 * PIECE && to->beta == 0.0f)
 		for (int i = 0; i < 4 * PIECE; i++)
-			y[i] = activate(pixels[i], p_, q_);
+			y[i] = activate(pixels[i], to->p, to->q);
 	else
 		for (int i = 0; i < count; i++)
-			y[i] = activate(beta == 0.0f ? pixels[i] : beta * y[i] + pixels[i], p_, q_);
+			y[i] = activate(to->beta == 0.0f ? pixels[i] : to->beta * y[i] + pixels[i], to->p, to->q);
+	for (int i = 0; to->gate && i < count; i++)
+		if (to->gate[at + i] <= 0.0f)
+			y[i] = 0.0f;
 }
 
-static void store_quad(const piece *pieces, __global float *y, int row, int ow, float16 quad, float beta, float p_,
-                       float q_)
+static void store_quad(const target *to, const piece *pieces, int row, float16 quad)
 {
 	for (int i = 0; i < 4 / PIECE; i++)
 		if (row < pieces[i].rows)
-			store_row(y + (pieces[i].to + (long)row * ow), PART_OF_QUAD(quad, i), pieces[i].columns, beta,
-			          p_, q_);
+			store_row(to, pieces[i], row, PART_OF_QUAD(quad, i));
 }
 
 /* Images and weights as they are given, for an output channel: w is at its first weight. */
@@ -186,8 +200,7 @@ static PIXELS term(piece p, float w, const float *line, int t)
  * 16 tiles by the definition. Where a value is NaN, infinite or near the largest number, the transforms spread it over
  * its whole tile, and infinities meet in them and become NaN; so tiles that are not finite are made again, here.
  */
-static void define_output(const piece *pieces, const given *g, __global float *y, int ow, float bias, float beta,
-                          float p_, float q_)
+static void define_output(const target *to, const piece *pieces, const given *g, float bias)
 {
 	for (int i = 0; i < VECTOR / PIECE; i++) {
 		const piece p = pieces[i];
@@ -209,14 +222,14 @@ static void define_output(const piece *pieces, const given *g, __global float *y
 					for (int t = 0; t < 3; t++)
 						sums += term(p, w[t * g->next_w], line, t);
 				}
-			store_row(y + (p.to + (long)row * ow), sums, p.columns, beta, p_, q_);
+			store_row(to, p, row, sums);
 		}
 	}
 }
 
 /* An output channel of 16 tiles, m [36][TILES]. */
-static void transform_output(const piece *pieces, __local const float *m, const given *g, __global float *y, int ow,
-                             float bias, float beta, float p_, float q_)
+static void transform_output(const target *to, const piece *pieces, __local const float *m, const given *g,
+                             float bias)
 {
 	float16 rows[6][4], done[4][4], all = 0.0f;
 
@@ -237,7 +250,7 @@ static void transform_output(const piece *pieces, __local const float *m, const 
 		}
 	}
 	if (any(isnan(all - all))) {
-		define_output(pieces, g, y, ow, bias, beta, p_, q_);
+		define_output(to, pieces, g, bias);
 		return;
 	}
 	for (int i = 0; i < 4; i++) {
@@ -250,29 +263,29 @@ static void transform_output(const piece *pieces, __local const float *m, const 
 #define SECOND(a, b)                                                                                                   \
 	(float16)((a).s4, (b).s4, (a).sc, (b).sc, (a).s5, (b).s5, (a).sd, (b).sd, (a).s6, (b).s6, (a).se, (b).se,      \
 	          (a).s7, (b).s7, (a).sf, (b).sf)
-		store_quad(pieces, y, i, ow, FIRST(a, b), beta, p_, q_);
-		store_quad(pieces + 4 / PIECE, y, i, ow, SECOND(a, b), beta, p_, q_);
-		store_quad(pieces + 8 / PIECE, y, i, ow, FIRST(c, d), beta, p_, q_);
-		store_quad(pieces + 12 / PIECE, y, i, ow, SECOND(c, d), beta, p_, q_);
+		store_quad(to, pieces, i, FIRST(a, b));
+		store_quad(to, pieces + 4 / PIECE, i, SECOND(a, b));
+		store_quad(to, pieces + 8 / PIECE, i, FIRST(c, d));
+		store_quad(to, pieces + 12 / PIECE, i, SECOND(c, d));
 #undef FIRST
 #undef SECOND
 	}
 }
 
-/* The outputs of panels [from, to), `block` of them at a time; u has `panels` from `first_panel` on. */
+/* The outputs of panels [from, end), `block` of them at a time; u has `panels` from `first_panel` on. */
 static void multiply_all(const piece *pieces, __global const float *x, __global const float *w, int turned,
-                         __global const float *u, V_SPACE const float *v, int8 size, int from, int to, int block,
-                         int first_panel, int panels, __local float *m, __global float *y, __global const float *bias, int has_bias, float beta,
-                         float p_, float q_)
+                         __global const float *u, V_SPACE const float *v, int8 size, int from, int end, int block,
+                         int first_panel, int panels, __local float *m, const target *to,
+                         __global const float *bias, int has_bias)
 {
-	const int channels = size.s0, outputs = size.s3, ow = size.s7;
-	const size_t plane = (size_t)size.s6 * ow, u_stride = U_STRIDE(panels, channels), v_stride = V_STRIDE(channels);
+	const int channels = size.s0, outputs = size.s3;
+	const size_t plane = (size_t)size.s6 * size.s7, u_stride = U_STRIDE(panels, channels), v_stride = V_STRIDE(channels);
 	const size_t panel = (size_t)(channels + VECTOR - 1) / VECTOR * MR * VECTOR;
 	const int next_output = 9 * (turned ? 1 : channels), next_channel = 9 * (turned ? outputs : 1);
 	given g = { x, w, (size_t)size.s1 * size.s2, size.s2, channels, turned ? -1 : 1, next_channel };
 
-	for (int first = from; first < to; first += block) {
-		const int count = min(block, to - first), rows = min(count * MR, outputs - first * MR);
+	for (int first = from; first < end; first += block) {
+		const int count = min(block, end - first), rows = min(count * MR, outputs - first * MR);
 
 		for (int point = 0; point < POINTS; point++)
 			for (int p = 0; p < count; p++)
@@ -283,10 +296,15 @@ static void multiply_all(const piece *pieces, __global const float *x, __global 
 		for (int r = 0; r < rows; r++) {
 			const int k = first * MR + r;
 
+			target channel = *to;
+
+			channel.y += k * plane;
+			if (to->gate)
+				channel.gate += k * plane;
 			g.w = w + ((size_t)k * next_output + (turned ? 8 : 0));
 			for (int t = 0; t < VECTORS; t++)
-				transform_output(pieces + t * (VECTOR / PIECE), m + r * M_STRIDE + t * VECTOR, &g,
-				                 y + k * plane, ow, has_bias ? bias[k] : 0.0f, beta, p_, q_);
+				transform_output(&channel, pieces + t * (VECTOR / PIECE),
+				                 m + r * M_STRIDE + t * VECTOR, &g, has_bias ? bias[k] : 0.0f);
 		}
 	}
 }
@@ -311,16 +329,19 @@ __kernel void winograd_input(__global const float *x, ulong x_offset, __global f
 }
 #endif
 
+/* part is first_block, first_panel, panels, panels_each, block. */
 __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void winograd(__global const float *x, ulong x_offset, __global const float *w, ulong w_offset, int turned,
                        __global const float *u, ulong u_offset, __global const float *global_v, ulong v_offset,
                        __global const float *bias, ulong bias_offset, int has_bias, __global float *y, ulong y_offset,
-                       float beta, float p_, float q_, int images, int8 size, int8 step, int first_block,
-                       int first_panel, int panels, int panels_each, int block, __local float *m,
-                       __local float *local_v, __local float *stage)
+                       float beta, float p_, float q_, __global const float *gate, ulong gate_offset, int has_gate,
+                       int images, int8 size, int8 step, int8 part, __local float *m, __local float *local_v,
+                       __local float *stage)
 {
+	const int first_block = part.s0, first_panel = part.s1, panels = part.s2, panels_each = part.s3, block = part.s4;
 	const int tiles = (int)get_global_id(0), from = first_panel + (int)get_global_id(1) * panels_each;
 	const int channels = size.s0;
+	const target to = { y + y_offset, has_gate ? gate + gate_offset : 0, size.s7, beta, p_, q_ };
 	piece pieces[PIECES];
 #ifdef V_GLOBAL
 	__global const float *v = global_v + (v_offset + tiles * POINTS * V_STRIDE(channels));
@@ -334,6 +355,6 @@ __kernel void winograd(__global const float *x, ulong x_offset, __global const f
 	transform_input(pieces, x + x_offset, size.s2, (size_t)size.s1 * size.s2, channels, 0, channels, stage, v);
 #endif
 	multiply_all(pieces, x + x_offset, w + w_offset, turned, u + u_offset, v, size, from,
-	             min(from + panels_each, first_panel + panels), block, first_panel, panels, m, y + y_offset,
-	             bias + bias_offset, has_bias, beta, p_, q_);
+	             min(from + panels_each, first_panel + panels), block, first_panel, panels, m, &to,
+	             bias + bias_offset, has_bias);
 }

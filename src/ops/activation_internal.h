@@ -31,9 +31,12 @@ const char *clef__activation_defines(clef_activation activation);
 const char *clef__activation_floor(clef_activation *activation);
 
 /* *dz = the gradient to what was activated, from that to n->y, for a resolved activation that fuses. dy itself for
- * CLEF_ACT_NONE; else in the memory of dy, or, where someone asked for the gradient of y, in *scratch. That is the
- * caller's to free, after an error too, and otherwise NULL. */
+ * CLEF_ACT_NONE, and where it has passed a relu already; else in the memory of dy, or, where someone asked for the
+ * gradient of y, in *scratch. That is the caller's to free, after an error too, and otherwise NULL. */
 clef_status clef__activation_backward(const clef__node *n, clef_activation activation, const clef_tensor *dy,
 				      const clef_tensor **dz, clef_tensor **scratch);
+
+/* Sets dx to 0 where the gate is 0 or less: for operations that heed it and whose kernels do not. */
+clef_status clef__gate(const clef_tensor *gate, const clef_tensor *dx);
 
 #endif

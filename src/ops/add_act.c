@@ -51,7 +51,12 @@ static bool needs(const clef__node *n, int i)
 	return i < 0;
 }
 
-static const clef__op add_act = { "add_act", infer, forward, backward, clef__in_place, needs };
+static bool is_relu(const clef__node *n)
+{
+	return ((const clef_activation *)n->opts)->kind == CLEF_ACT_RELU;
+}
+
+static const clef__op add_act = { "add_act", infer, forward, backward, clef__in_place, needs, is_relu };
 
 clef_tensor *clef_add_act(clef_tensor *a, clef_tensor *b, clef_activation activation)
 {

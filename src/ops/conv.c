@@ -217,7 +217,7 @@ static clef__conv_epilogue epilogue(const clef__node *n)
 {
 	const clef__conv_opts *o = n->opts;
 
-	return (clef__conv_epilogue){ n->inputs > 2 ? n->x[2] : NULL, o->activation };
+	return (clef__conv_epilogue){ n->inputs > 2 ? n->x[2] : NULL, o->activation, NULL };
 }
 
 static clef_status bias_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
@@ -256,20 +256,21 @@ clef_status clef__conv_forward(const clef__node *n)
 static clef_status images_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef__conv_opts *o = n->opts;
+	const clef__conv_impl *impl = o->impl[CLEF__CONV_BACKWARD_DATA];
 	const clef__conv g = geometry(o, CLEF__CONV_BACKWARD_DATA);
-	clef_tensor *padded;
+	const clef__conv_epilogue gated = { .gate = dx->gate };
+	bool heeded = dx->gate && impl->gates && !pads(o);
+	clef_tensor *padded = pads(o) ? padded_scratch(n) : NULL;
 	clef_status status;
 
-	if (!pads(o))
-		return o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &g, dy, n->x[1], NULL, dx->beta, dx->dx);
-	padded = padded_scratch(n);
-	if (!padded)
+	if (pads(o) && !padded)
 		return clef_error_status();
-	status = o->impl[CLEF__CONV_BACKWARD_DATA]->backward_data(n, &g, dy, n->x[1], NULL, 0, padded);
-	if (!status)
+	status = impl->backward_data(n, &g, dy, n->x[1], heeded ? &gated : NULL, padded ? 0 : dx->beta,
+				     padded ? padded : dx->dx);
+	if (!status && padded)
 		status = pad_backward(n, padded, dx->beta, dx->dx);
 	clef__scratch_free(padded);
-	return status;
+	return status || heeded || !dx->gate ? status : clef__gate(dx->gate, dx->dx);
 }
 
 static clef_status weights_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
@@ -307,6 +308,11 @@ clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, cons
 bool clef__conv_needs(const clef__node *n, int i)
 {
 	return i >= 0 || ((const clef__conv_opts *)n->opts)->activation.kind != CLEF_ACT_NONE;
+}
+
+bool clef__conv_is_relu(const clef__node *n)
+{
+	return ((const clef__conv_opts *)n->opts)->activation.kind == CLEF_ACT_RELU;
 }
 
 /* ---- transposed: what was the gradient is the result, and the other way round ---- */

@@ -2,14 +2,20 @@
 /* clef_conv1d() and clef_conv_transpose1d(): images of one row. */
 #include "conv_internal.h"
 
-static const clef__op conv1d = { "conv1d", clef__conv_infer, clef__conv_forward, clef__conv_backward,
-				 NULL,     clef__conv_needs };
+static const clef__op conv1d = { .name = "conv1d",
+				 .infer = clef__conv_infer,
+				 .forward = clef__conv_forward,
+				 .backward = clef__conv_backward,
+				 .needs = clef__conv_needs,
+				 .is_relu = clef__conv_is_relu,
+				 .heeds_gate = true };
 static const clef__op conv_transpose1d = { "conv_transpose1d",
 					   clef__conv_transpose_infer,
 					   clef__conv_transpose_forward,
 					   clef__conv_transpose_backward,
 					   NULL,
-					   clef__conv_needs };
+					   clef__conv_needs,
+					   clef__conv_is_relu };
 
 static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias, const clef_conv1d_opts *opts)
 {

@@ -2,8 +2,13 @@
 /* clef_conv2d(): its options, in the form that all convolutions share. */
 #include "conv_internal.h"
 
-static const clef__op conv2d = { "conv2d", clef__conv_infer, clef__conv_forward, clef__conv_backward,
-				 NULL,     clef__conv_needs };
+static const clef__op conv2d = { .name = "conv2d",
+				 .infer = clef__conv_infer,
+				 .forward = clef__conv_forward,
+				 .backward = clef__conv_backward,
+				 .needs = clef__conv_needs,
+				 .is_relu = clef__conv_is_relu,
+				 .heeds_gate = true };
 
 static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias, const clef_conv2d_opts *opts)
 {

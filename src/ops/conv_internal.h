@@ -29,6 +29,7 @@ typedef struct clef__conv {
 typedef struct clef__conv_epilogue {
 	const clef_tensor *bias;    /* a value for each of its channels, or NULL */
 	clef_activation activation; /* resolved; it fuses */
+	const clef_tensor *gate;    /* as the gate of a gradient, for implementations that heed it, or NULL */
 } clef__conv_epilogue;
 
 /* The three computations. */
@@ -65,6 +66,8 @@ typedef struct clef__conv_impl {
 	const int *(*candidate)(const clef_device *dev, int i);
 	/* Made for GPUs: on a CPU it is right, but so slow that nobody measures it. */
 	bool for_gpus;
+	/* backward_data() heeds the gate. */
+	bool gates;
 } clef__conv_impl;
 
 extern const clef__conv_impl clef__conv_winograd, clef__conv_winograd_weights, clef__conv_cpu, clef__conv_cpu_weights,
@@ -147,6 +150,7 @@ clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, cons
 
 /* For both: y is needed where there is an activation. */
 bool clef__conv_needs(const clef__node *n, int i);
+bool clef__conv_is_relu(const clef__node *n);
 
 clef_status clef__conv_transpose_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
 clef_status clef__conv_transpose_forward(const clef__node *n);

@@ -7,7 +7,8 @@ static const clef__op conv_transpose2d = { "conv_transpose2d",
 					   clef__conv_transpose_forward,
 					   clef__conv_transpose_backward,
 					   NULL,
-					   clef__conv_needs };
+					   clef__conv_needs,
+					   clef__conv_is_relu };
 
 static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias,
 			  const clef_conv_transpose2d_opts *opts)

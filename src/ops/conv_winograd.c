@@ -214,7 +214,7 @@ static clef_status multiply(const plan *p, const clef__conv *g, const clef_tenso
 			    const clef__conv_epilogue *e, float beta, const clef_tensor *y)
 {
 	char defines[1024];
-	const clef_tensor *b = e->bias ? e->bias : u, *from = v ? v : x;
+	const clef_tensor *b = e->bias ? e->bias : u, *from = v ? v : x, *gate = e->gate ? e->gate : u;
 	const clef_activation activation = write_defines(defines, sizeof(defines), p, e->activation);
 
 	return clef__launch(
@@ -239,14 +239,14 @@ static clef_status multiply(const plan *p, const clef__conv *g, const clef_tenso
 				  CLEF__FLOAT(beta),
 				  CLEF__FLOAT(activation.p),
 				  CLEF__FLOAT(activation.q),
+				  CLEF__TENSOR(gate),
+				  CLEF__INT(e->gate != NULL),
 				  CLEF__INT(g->n),
 				  clef__conv_size(g),
 				  clef__conv_step(g),
-				  CLEF__INT(blocks.first),
-				  CLEF__INT(panels.first),
-				  CLEF__INT(panels.count),
-				  CLEF__INT(p->panels_each),
-				  CLEF__INT(p->block),
+				  { .kind = CLEF__ARG_INT8,
+				    .value.i8 = { blocks.first, panels.first, panels.count, p->panels_each,
+						  p->block } },
 				  CLEF__LOCAL(p->m_bytes),
 				  CLEF__LOCAL(p->global_v ? sizeof(float) : sizeof(float) * p->v_floats),
 				  CLEF__LOCAL(p->global_v ? sizeof(float) : p->stage_bytes) },
@@ -324,5 +324,12 @@ static const int *candidate(const clef_device *dev, int i)
 	return i >= CLEF_COUNT(wide) ? NULL : is_wide ? wide[i] : narrow[i];
 }
 
-const clef__conv_impl clef__conv_winograd = { "winograd", fits, pays,   forward,  backward_data,
-					      NULL,       2e-4, params, candidate };
+const clef__conv_impl clef__conv_winograd = { .name = "winograd",
+					      .fits = fits,
+					      .pays = pays,
+					      .forward = forward,
+					      .backward_data = backward_data,
+					      .tolerance = 2e-4,
+					      .params = params,
+					      .candidate = candidate,
+					      .gates = true };

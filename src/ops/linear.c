@@ -107,6 +107,10 @@ static clef_status linear_backward_from(const clef__node *n, const clef_tensor *
 		leading[i] = true;
 	if (dx[0].dx) {
 		g = product(dz, false, n->x[1], false, dx[0].beta, dx[0].dx);
+		if (dx[0].gate) {
+			g.gate = dx[0].gate->buffer;
+			g.gate_offset = dx[0].gate->offset;
+		}
 		status = clef__gemm(dz->dev, &g);
 	}
 	if (!status && dx[1].dx) {
@@ -135,7 +139,18 @@ static bool linear_needs(const clef__node *n, int i)
 	return i >= 0 || ((const clef_activation *)n->opts)->kind != CLEF_ACT_NONE;
 }
 
-static const clef__op linear = { "linear", linear_infer, linear_forward, linear_backward, NULL, linear_needs };
+static bool linear_is_relu(const clef__node *n)
+{
+	return ((const clef_activation *)n->opts)->kind == CLEF_ACT_RELU;
+}
+
+static const clef__op linear = { .name = "linear",
+				 .infer = linear_infer,
+				 .forward = linear_forward,
+				 .backward = linear_backward,
+				 .needs = linear_needs,
+				 .is_relu = linear_is_relu,
+				 .heeds_gate = true };
 
 static clef_tensor *apply(clef_tensor *const *x, int inputs, clef_activation activation)
 {

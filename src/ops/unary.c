@@ -69,8 +69,12 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 {
 	if (!dx->dx)
 		return CLEF_OK;
+	if (n->gated)
+		return clef__pass_gradient(dy, dx);
 	return enqueue_backward((const unary *)n->op, n->opts, n->x[0], n->y, dy, dx->beta, dx->dx);
 }
+
+static bool is_relu(const clef__node *n);
 
 static clef_tensor *apply(const unary *u, clef_tensor *x, float p, float q)
 {
@@ -84,7 +88,7 @@ static clef_tensor *apply(const unary *u, clef_tensor *x, float p, float q)
 #define EXPRESSIONS(parameters, value, gradient)                                                                       \
 	"#define PARAMETERS " parameters "\n#define VALUE " value "\n#define GRADIENT " gradient "\n"
 #define UNARY(name, parameters, p_default, q_default, value, gradient)                                                 \
-	static const unary name##_row = { .op = { #name, infer, forward, backward, clef__in_place },                   \
+	static const unary name##_row = { .op = { #name, infer, forward, backward, clef__in_place, NULL, is_relu },    \
 					  .defines = EXPRESSIONS(parameters, value, gradient),                         \
 					  .dx = gradient,                                                              \
 					  .backward_label = #name " backward",                                         \
@@ -123,6 +127,11 @@ static const unary *row_of(clef_activation_kind kind)
 	};
 
 	return (int)kind > CLEF_ACT_NONE && (int)kind < CLEF_ACT_KINDS ? rows[kind] : NULL;
+}
+
+static bool is_relu(const clef__node *n)
+{
+	return n->op == &relu_row.op;
 }
 
 /* Whether the expression uses the identifier. */
@@ -182,7 +191,9 @@ clef_status clef__activation_backward(const clef__node *n, clef_activation a, co
 
 	*scratch = NULL;
 	*dz = dy;
-	if (a.kind == CLEF_ACT_NONE)
+	if (n->gated)
+		clef__result_done(n);
+	if (a.kind == CLEF_ACT_NONE || n->gated)
 		return CLEF_OK;
 	if (n->y->asked_grad)
 		*dz = *scratch = clef__scratch(n, CLEF_FLOAT32, dy->shape);
@@ -191,6 +202,11 @@ clef_status clef__activation_backward(const clef__node *n, clef_activation a, co
 	status = enqueue_backward(row_of(a.kind), &(unary_opts){ a.p, a.q }, n->y, n->y, dy, 0, *dz);
 	clef__result_done(n);
 	return status;
+}
+
+clef_status clef__gate(const clef_tensor *gate, const clef_tensor *dx)
+{
+	return enqueue_backward(&relu_row, &(unary_opts){ 0, 0 }, gate, gate, dx, 0, dx);
 }
 
 clef_tensor *clef_activate(clef_tensor *x, clef_activation a)

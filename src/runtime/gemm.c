@@ -72,6 +72,7 @@ static const clef__gemm_engine engines[] = {
 	  .takes = clef__gemm_cpu_takes,
 	  .candidates = clef__gemm_cpu_candidates,
 	  .finishes = true,
+	  .gates = true,
 	  .check = { 21, 35, 50 } },
 	{ .name = "clblast",
 	  .version = CLEF_CLBLAST_VERSION,
@@ -91,10 +92,10 @@ static const clef__gemm_engine engines[] = {
 
 /* ---- one product ---- */
 
-/* C = value(beta C + bias) */
+/* C = value(beta C + bias), behind the gate */
 static clef_status finish_c(clef_device *dev, const clef__gemm_opts *g)
 {
-	const clef__buffer *bias = g->bias ? g->bias : g->c;
+	const clef__buffer *bias = g->bias ? g->bias : g->c, *gate = g->gate ? g->gate : g->c;
 
 	return clef__launch(dev, &(clef__launch_opts){
 					 .program = "gemm_finish",
@@ -105,7 +106,8 @@ static clef_status finish_c(clef_device *dev, const clef__gemm_opts *g)
 					 .args = { CLEF__BUFFER(g->c, g->c_offset), CLEF__INT(g->ldc),
 						   CLEF__ULONG(g->c_step), CLEF__INT(g->m), CLEF__INT(g->n),
 						   CLEF__FLOAT(g->beta), CLEF__BUFFER(bias, g->bias_offset),
-						   CLEF__INT(g->bias != NULL), CLEF__FLOAT(g->p), CLEF__FLOAT(g->q) },
+						   CLEF__INT(g->bias != NULL), CLEF__FLOAT(g->p), CLEF__FLOAT(g->q),
+						   CLEF__BUFFER(gate, g->gate_offset), CLEF__INT(g->gate != NULL) },
 				 });
 }
 
@@ -117,11 +119,12 @@ static clef_status run(clef_device *dev, const clef__gemm_engine *e, const clef_
 	/* Nothing to sum. */
 	if (g->k == 0)
 		return finish_c(dev, g);
-	if (e->finishes || (!g->bias && !g->epilogue))
+	if ((e->finishes || (!g->bias && !g->epilogue)) && (e->gates || !g->gate))
 		return e->run(dev, g);
 	product.bias = NULL;
 	product.epilogue = NULL;
-	if (g->epilogue) {
+	product.gate = NULL;
+	if (g->epilogue || g->gate) {
 		rest.beta = 1;
 		status = e->run(dev, &product);
 		return status ? status : finish_c(dev, &rest);

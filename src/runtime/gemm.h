@@ -18,6 +18,7 @@ typedef struct clef__gemm_engine {
 	/* Writes choices with parameters worth a try, `max` at most, and returns their number; NULL: none. */
 	int (*candidates)(const clef_device *dev, const clef__gemm_opts *g, clef__choice *list, int max);
 	bool finishes;  /* adds the bias and applies the epilogue; otherwise passes over C do */
+	bool gates;     /* heeds the gate; otherwise a pass over C does */
 	bool own_batch; /* several matrices take other kernels than one */
 	int check[3];   /* m, n and k of the small known product */
 } clef__gemm_engine;

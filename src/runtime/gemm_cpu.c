@@ -8,19 +8,13 @@
 #include "gemm.h"
 
 /* Twins of the kernel's. */
-#define WIDE(dev)   ((dev)->info.float_vector >= 16)
-#define ROWS(dev)   (WIDE(dev) ? 13 : 6)
-#define A_STEP(dev) (WIDE(dev) ? 16 : 8)
+#define ROWS(dev)   ((dev)->info.float_vector >= 16 ? 13 : 6)
+#define A_STEP(dev) ((dev)->info.float_vector >= 16 ? 16 : 8)
 #define A_ROW       528
 #define VECTOR      16
 
 #define MAX_DEPTH   512 /* of a block of K; less than A_ROW */
 #define MAX_COLUMNS 256 /* of a block of C */
-/* Without wide vectors a tile of B should stay in the first-level cache, and some panels of A beside all of B in the
- * second. */
-#define DEPTH(dev)  (WIDE(dev) ? MAX_DEPTH : 256)
-#define PACKED(dev) (WIDE(dev) ? 1 : 8)
-#define MAX_PACKED  64
 /* Blocks per core that keep the last ones from waiting for one, and the least arithmetic that is worth a block. */
 #define BLOCKS_EACH 2
 #define LEAST_FLOPS 6e5
@@ -30,7 +24,6 @@
 typedef struct blocking {
 	int mr; /* rows of a panel, and of the tile in registers */
 	int kc, nc, panels_each;
-	int packed; /* panels of A that are copied at a time */
 } blocking;
 
 /* Blocks of B want a cache as large as the one that PoCL's local memory stands for. */
@@ -44,7 +37,7 @@ static blocking choose_blocking(const clef_device *dev, const clef__gemm_opts *g
 	int panels = clef__divide_up(g->m, ROWS(dev)), shares = CLEF__MAX(panels / MIN_PANELS, 1), blocks;
 	int floats = (int)CLEF__MIN(dev->info.local_memory / 2 / sizeof(float), 1u << 20);
 	double most = BLOCKS_EACH * (double)CLEF__MAX(dev->info.compute_units, 1);
-	blocking b = { .mr = ROWS(dev), .nc = MAX_COLUMNS, .packed = PACKED(dev) };
+	blocking b = { .mr = ROWS(dev), .nc = MAX_COLUMNS };
 
 	blocks = clef__divide_up((int)CLEF__MIN(clef__gemm_flops(g) / LEAST_FLOPS + 1, most), g->batch);
 	while (b.nc > 2 * VECTOR &&
@@ -52,17 +45,17 @@ static blocking choose_blocking(const clef_device *dev, const clef__gemm_opts *g
 		b.nc /= 2;
 	b.nc = clef__divide_up(clef__divide_up(g->n, clef__divide_up(g->n, b.nc)), 2 * VECTOR) * 2 * VECTOR;
 	/* Blocks of K of about one size, in whole vectors so that transposing B has no remainder inside. */
-	b.kc = CLEF__MIN(DEPTH(dev), floats / b.nc / VECTOR * VECTOR);
+	b.kc = CLEF__MIN(MAX_DEPTH, floats / b.nc / VECTOR * VECTOR);
 	b.kc = clef__divide_up(clef__divide_up(g->k, clef__divide_up(g->k, b.kc)), VECTOR) * VECTOR;
 	blocks = clef__divide_up(blocks, clef__divide_up(g->n, b.nc));
 	b.panels_each = CLEF__MAX(clef__divide_up(panels, blocks), CLEF__MIN(panels, MIN_PANELS));
 	return b;
 }
 
-/* Floats of local memory for the panels of A, as columns or, with wide vectors, also as rows. */
-static size_t panels_size(const clef_device *dev, const blocking *b)
+/* Floats of local memory for a panel of A, as rows or as columns, and for a block of B. */
+static size_t panel_size(const clef_device *dev, const blocking *b)
 {
-	return (size_t)b->packed * (size_t)CLEF__MAX(b->kc * A_STEP(dev), WIDE(dev) ? b->mr * A_ROW : 0);
+	return (size_t)CLEF__MAX(b->kc * A_STEP(dev), b->mr * A_ROW);
 }
 
 /* EACH_OF() in cl/vector.clh. */
@@ -83,12 +76,11 @@ static bool find_blocking(const clef_device *dev, const clef__gemm_opts *g, cons
 	b->kc = clef__choice_get(c, "kc", b->kc);
 	b->nc = clef__choice_get(c, "nc", b->nc);
 	b->panels_each = clef__choice_get(c, "panels", b->panels_each);
-	b->packed = clef__choice_get(c, "packed", b->packed);
 	if (!has_rows(dev, b->mr) || b->kc < VECTOR || b->kc > MAX_DEPTH || b->kc % VECTOR || b->nc < 2 * VECTOR ||
 	    b->nc > 4 * MAX_COLUMNS || b->nc % (2 * VECTOR) || b->panels_each < 1 ||
-	    b->panels_each > clef__divide_up(g->m, b->mr) || b->packed < 1 || b->packed > MAX_PACKED)
+	    b->panels_each > clef__divide_up(g->m, b->mr))
 		return false;
-	floats = panels_size(dev, b) + (size_t)b->kc * (size_t)b->nc;
+	floats = panel_size(dev, b) + (size_t)b->kc * (size_t)b->nc;
 	return sizeof(float) * floats <= dev->info.local_memory;
 }
 
@@ -112,8 +104,6 @@ static int add_candidate(const clef_device *dev, const clef__gemm_opts *g, const
 	clef__choice_add(&c, "kc", b->kc);
 	clef__choice_add(&c, "nc", b->nc);
 	clef__choice_add(&c, "panels", b->panels_each);
-	if (b->packed != PACKED(dev))
-		clef__choice_add(&c, "packed", b->packed);
 	for (int i = 0; i < count; i++)
 		if (memcmp(&list[i], &c, sizeof(c)) == 0)
 			return count;
@@ -140,21 +130,6 @@ static int add_rows(const clef_device *dev, const clef__gemm_opts *g, clef__choi
 	return count;
 }
 
-/* Fewer and more panels at a time. */
-static int add_packed(const clef_device *dev, const clef__gemm_opts *g, clef__choice *list, int count, int max)
-{
-	static const int packed[] = { 1, 4, 16 };
-
-	for (int i = 0; i < CLEF_COUNT(packed); i++) {
-		blocking b = choose_blocking(dev, g);
-
-		b.packed = packed[i];
-		if (b.packed < 2 * b.panels_each)
-			count = add_candidate(dev, g, &b, list, count, max);
-	}
-	return count;
-}
-
 /* Widths, depths and numbers of blocks for each core around those that the rules know. */
 int clef__gemm_cpu_candidates(const clef_device *dev, const clef__gemm_opts *g, clef__choice *list, int max)
 {
@@ -166,14 +141,12 @@ int clef__gemm_cpu_candidates(const clef_device *dev, const clef__gemm_opts *g, 
 		clef__choice_add(&list[count++], "dot", 1);
 	}
 	count = add_rows(dev, g, list, count, max);
-	count = add_packed(dev, g, list, count, max);
 	for (int i = 0; i < CLEF_COUNT(each); i++)
 		for (int j = 0; j < CLEF_COUNT(depths); j++)
 			for (int nc = 2 * VECTOR; nc <= 2 * MAX_COLUMNS && nc < 2 * g->n + 2 * VECTOR; nc *= 2) {
 				int all = clef__divide_up(cores * each[i], g->batch);
 				int rows = clef__divide_up(all, clef__divide_up(g->n, nc));
 				blocking b = { .mr = ROWS(dev),
-					       .packed = PACKED(dev),
 					       .nc = nc,
 					       .panels_each = clef__divide_up(panels, rows) };
 
@@ -188,7 +161,7 @@ int clef__gemm_cpu_candidates(const clef_device *dev, const clef__gemm_opts *g, 
 
 clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 {
-	const clef__buffer *bias = g->bias ? g->bias : g->c;
+	const clef__buffer *bias = g->bias ? g->bias : g->c, *gate = g->gate ? g->gate : g->c;
 	bool own = !g->with || !g->with->param[0].name[0];
 	char defines[1024];
 	blocking b;
@@ -220,14 +193,16 @@ clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 					      CLEF__INT(g->ldc),
 					      CLEF__ULONG(g->c_step),
 					      { .kind = CLEF__ARG_INT8,
-						.value.i8 = { g->m, g->n, g->k, b.kc, b.nc, b.panels_each, b.packed } },
+						.value.i8 = { g->m, g->n, g->k, b.kc, b.nc, b.panels_each } },
 					      CLEF__FLOAT(g->alpha),
 					      CLEF__FLOAT(g->beta),
 					      CLEF__BUFFER(bias, g->bias_offset),
 					      CLEF__INT(g->bias != NULL),
 					      CLEF__FLOAT(g->epilogue ? g->p : -INFINITY),
 					      CLEF__FLOAT(g->q),
-					      CLEF__LOCAL(sizeof(float) * panels_size(dev, &b)),
+					      CLEF__BUFFER(gate, g->gate_offset),
+					      CLEF__INT(g->gate != NULL),
+					      CLEF__LOCAL(sizeof(float) * panel_size(dev, &b)),
 					      CLEF__LOCAL(sizeof(float) * (size_t)b.kc * (size_t)b.nc) },
 			    });
 }

@@ -22,7 +22,7 @@
 
 bool clef__gemm_dot_fits(const clef__gemm_opts *g)
 {
-	return !g->trans_a && g->trans_b && g->k >= LEAST_DEPTH;
+	return !g->trans_a && g->trans_b && g->k >= LEAST_DEPTH && !g->gate;
 }
 
 bool clef__gemm_dot_pays(const clef__gemm_opts *g)

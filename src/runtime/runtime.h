@@ -155,6 +155,9 @@ typedef struct clef__gemm_opts {
 	const char *epilogue; /* the defines of a pointwise operation: VALUE over x, with PARAMETERS from p_ and q_, or
 			       * CLEF__FLOOR; NULL: none. Each is a program of its own. */
 	float p, q;
+	/* As C, or NULL: C is 0 where it is 0 or less. Then there is no epilogue. */
+	const clef__buffer *gate;
+	size_t gate_offset;
 	const struct clef__choice *with; /* for the engine: parameters other than its own rules give, or NULL */
 } clef__gemm_opts;
 

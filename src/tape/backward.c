@@ -93,6 +93,39 @@ clef_status clef__pass_gradient(const clef_tensor *dy, const clef__grad *dx)
 	return clef__axpby(1, dy, dx->beta, dx->dx);
 }
 
+/* The node whose result x is, if n alone takes it, and once. */
+static clef__node *maker_of(const clef__node *n, const clef_tensor *x)
+{
+	clef__node *maker = NULL;
+	int uses = 0;
+
+	for (int i = 0; i < n->tape->node_count; i++) {
+		clef__node *m = n->tape->nodes[i];
+
+		for (int j = 0; j < m->inputs; j++)
+			uses += m->x[j] == x;
+		if (m->y == x)
+			maker = m;
+	}
+	return uses == 1 ? maker : NULL;
+}
+
+/* The relu that the gradient of x[0] passes next, and no other gradient with it. Views of all of its result are the
+ * same values. */
+static clef__node *relu_behind(const clef__node *n)
+{
+	while (n) {
+		const clef_tensor *x = n->x[0];
+		clef__node *maker = x->tape && !x->asked_grad ? maker_of(n, x) : NULL;
+
+		if (maker && maker->op->is_relu && maker->op->is_relu(maker))
+			return maker;
+		n = maker && !maker->op->forward && maker->op->backward && maker->x[0]->numel == x->numel ? maker
+													  : NULL;
+	}
+	return NULL;
+}
+
 /* Where the next term of the gradient of x goes in this pass; from: the memory that it may take for the first. */
 static clef_status grad_target(clef_tensor *x, uint64_t pass, bool accumulate, const clef_tensor *from,
 			       clef__grad *target)
@@ -142,18 +175,25 @@ static clef_status node_backward(clef__node *n, uint64_t pass, bool accumulate, 
 {
 	clef_tensor *y = n->y;
 	clef_status status = CLEF_OK;
+	clef__node *relu;
 
 	if (!is_reached(n, y->grad_pass, pass))
 		return CLEF_OK;
 	clef__tape_leave(n);
 	for (int i = 0; i < n->inputs && !status; i++) {
-		grads[i] = (clef__grad){ NULL, 0 };
+		grads[i] = (clef__grad){ NULL, 0, NULL };
 		if (n->x[i]->requires_grad)
 			status = grad_target(n->x[i], pass, accumulate,
 					     i == 0 && passes_memory(n, pass) ? y->grad : NULL, &grads[i]);
 	}
+	relu = !status && n->op->heeds_gate && grads[0].dx && grads[0].beta == 0 ? relu_behind(n) : NULL;
+	if (relu) {
+		relu->gated = true;
+		grads[0].gate = n->x[0];
+	}
 	if (!status)
 		status = n->op->backward(n, y->grad, grads);
+	n->gated = false;
 	if (!y->asked_grad)
 		clef__scratch_free(y->grad);
 	clef__tape_give_back(n);

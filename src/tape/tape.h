@@ -11,10 +11,13 @@
 
 typedef struct clef__node clef__node;
 
-/* Where a gradient goes: dx = beta * dx + term. dx NULL: not wanted. At beta 0 dx must not be read. */
+/* Where a gradient goes: dx = beta * dx + term. dx NULL: not wanted. At beta 0 dx must not be read. With a gate, of the
+ * same size, beta is 0, and dx is 0 where the gate is 0 or less: where a relu whose result the gate is let nothing
+ * pass. */
 typedef struct clef__grad {
 	clef_tensor *dx;
 	float beta;
+	const clef_tensor *gate;
 } clef__grad;
 
 typedef struct clef__op {
@@ -32,6 +35,11 @@ typedef struct clef__op {
 	/* Whether backward() needs the values of x[i], or at i = -1 those of y: they may be gone by then where it does
 	 * not, and may not even be an argument of a kernel. NULL: it needs all of them. */
 	bool (*needs)(const clef__node *n, int i);
+	/* Whether y is the relu of something: who writes its gradient may then have it pass the relu as well, and says
+	 * so by n->gated. NULL: no. */
+	bool (*is_relu)(const clef__node *n);
+	/* Whether backward() heeds the gate of dx[0]. */
+	bool heeds_gate;
 } clef__op;
 
 /* An in_place for operations of which it always holds. */
@@ -53,6 +61,7 @@ struct clef__node {
 	const char *label;     /* the layer's name, or NULL */
 	clef_tensor *saved[2]; /* what forward keeps for backward: see clef__save() */
 	bool inner;            /* only the tape has y: clef_backward() gives it back on its way */
+	bool gated;            /* dy in backward() has passed the relu of y already */
 	bool given_back;
 };
 
