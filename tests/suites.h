@@ -46,6 +46,7 @@
 	X(ops) \
 	X(matmul) \
 	X(linear_act) \
+	X(gate) \
 	X(reduce) \
 	X(positions) \
 	X(softmax) \
