@@ -272,6 +272,19 @@ static void transform_output(const target *to, const piece *pieces, __local cons
 	}
 }
 
+/* Where the next output channel goes, `plane` behind this one, while this one is transformed. */
+static void prefetch_output(const target *to, const piece *pieces, size_t plane)
+{
+	for (int i = 0; i < PIECES; i++)
+		for (int r = 0; r < pieces[i].rows; r++) {
+			const long at = pieces[i].to + (long)plane + (long)r * to->width;
+
+			PREFETCH_WRITE(to->y + at);
+			if (to->gate)
+				PREFETCH_NEAR(to->gate + at);
+		}
+}
+
 /* The outputs of panels [from, end), `block` of them at a time; u has `panels` from `first_panel` on. */
 static void multiply_all(const piece *pieces, __global const float *x, __global const float *w, int turned,
                          __global const float *u, V_SPACE const float *v, int8 size, int from, int end, int block,
@@ -301,6 +314,8 @@ static void multiply_all(const piece *pieces, __global const float *x, __global 
 			channel.y += k * plane;
 			if (to->gate)
 				channel.gate += k * plane;
+			if (r + 1 < rows)
+				prefetch_output(&channel, pieces, plane);
 			g.w = w + ((size_t)k * next_output + (turned ? 8 : 0));
 			for (int t = 0; t < VECTORS; t++)
 				transform_output(&channel, pieces + t * (VECTOR / PIECE),

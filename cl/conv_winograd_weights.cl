@@ -70,9 +70,13 @@ static void transform_gradients(const piece *pieces, __global const float *y, in
 	clear(stage, PIECES * 6 * WIDTH);
 	for (int k = 0; k < outputs; k++) {
 		for (int i = 0; i < PIECES; i++)
-			for (int r = 0; r < pieces[i].rows; r++)
-				copy_row(stage + (i * 6 + r) * WIDTH, y + (pieces[i].to + (long)k * plane + r * ow),
-				         pieces[i].columns);
+			for (int r = 0; r < pieces[i].rows; r++) {
+				__global const float *row = y + (pieces[i].to + (long)k * plane + r * ow);
+
+				copy_row(stage + (i * 6 + r) * WIDTH, row, pieces[i].columns);
+				if (k + 1 < outputs)
+					prefetch_row(row + plane, pieces[i].columns);
+			}
 		for (int t = 0; t < VECTORS; t++) {
 			__local const float *s = stage + t * (VECTOR / PIECE) * 6 * WIDTH;
 			__local float *to = p + (size_t)k * TILES + t * VECTOR;

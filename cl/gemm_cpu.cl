@@ -36,16 +36,6 @@
 
 #define A_ROW 528 /* from one row to the next in a panel: more than a block of K, and an odd number of cache lines */
 
-/* A hint, to the first-level cache, where the compiler has it; those that interpret do not. */
-#undef PREFETCH
-#define PREFETCH(p)
-#if FLOAT_VECTOR >= 8 && defined(__has_builtin)
-#if __has_builtin(__builtin_prefetch)
-#undef PREFETCH
-#define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p))
-#endif
-#endif
-
 /* ---- packing ---- */
 
 #if FLOAT_VECTOR >= 8 && defined(__has_builtin)
@@ -119,7 +109,7 @@ static void pack_rows(__global const float *x, int ld, int columns, int depth, _
 			ONE_OR_TWO(const float16 x0 = LOAD_GLOBAL(x + j);
 			           , const float16 x1 = LOAD_GLOBAL(x + j + VECTOR);)
 
-			ONE_OR_TWO(PREFETCH(x + (size_t)8 * ld + j);, PREFETCH(x + (size_t)8 * ld + j + VECTOR);)
+			ONE_OR_TWO(PREFETCH_NEAR(x + (size_t)8 * ld + j);, PREFETCH_NEAR(x + (size_t)8 * ld + j + VECTOR);)
 			ONE_OR_TWO(STORE_LOCAL(row, x0);, STORE_LOCAL(row + VECTOR, x1);)
 		}
 		if (j < columns)
@@ -293,12 +283,12 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 				const int width = min(NR, columns - j);
 
 				for (int r = 0; r < rows; r++) {
-					ONE_OR_TWO(PREFETCH(tile + (size_t)r * ldc);
-					           , PREFETCH(tile + (size_t)r * ldc + VECTOR);)
+					ONE_OR_TWO(PREFETCH_NEAR(tile + (size_t)r * ldc);
+					           , PREFETCH_NEAR(tile + (size_t)r * ldc + VECTOR);)
 				}
 				if (PREFETCH_A && !trans_a && i + MR < i1 && j < depth)
 					for (int r = 0; r < MR; r++)
-						PREFETCH(a + (size_t)min(i + MR + r, m - 1) * lda + l0 + j);
+						PREFETCH_NEAR(a + (size_t)min(i + MR + r, m - 1) * lda + l0 + j);
 				if (!trans_a)
 					multiply_rows(a_local, b_local + j * depth, depth, sums);
 				else
