@@ -7,6 +7,8 @@
 
 /* Larger uploads are rare and would make the ring large: they wait instead. */
 #define LARGEST_STAGE ((size_t)64 << 20)
+/* A CPU that has nothing else to do copies so much itself, sooner than it and the host one after the other. */
+#define LEAST_DIRECT ((size_t)128 << 10)
 
 static clef_status wait_for_stage(clef_device *dev, clef__stage *stage)
 {
@@ -58,11 +60,18 @@ void clef__stages_free(clef_device *dev)
 	}
 }
 
+static bool copies_directly(const clef_device *dev, size_t bytes)
+{
+	bool idle = dev->stats.launches == dev->launches_done;
+
+	return bytes > LARGEST_STAGE || (bytes >= LEAST_DIRECT && idle && dev->info.kind == CLEF_DEVICE_CPU);
+}
+
 clef_status clef__buffer_write(clef__buffer *b, size_t offset, const void *data, size_t bytes)
 {
 	clef_device *dev = b->dev;
 	clef__stage *stage = NULL;
-	bool wait = bytes > LARGEST_STAGE;
+	bool wait = copies_directly(dev, bytes);
 	cl_int code;
 
 	if (!bytes)
@@ -93,5 +102,6 @@ clef_status clef__buffer_read(const clef__buffer *b, size_t offset, void *data, 
 	if (!bytes)
 		return CLEF_OK;
 	code = clEnqueueReadBuffer(b->dev->queue, b->mem, CL_TRUE, b->start + offset, bytes, data, 0, NULL, NULL);
+	b->dev->launches_done = b->dev->stats.launches;
 	return code ? clef__cl_fail(b->dev, code, "clEnqueueReadBuffer") : CLEF_OK;
 }

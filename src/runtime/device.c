@@ -320,6 +320,7 @@ clef_status clef_finish(clef_device *dev)
 	if (!dev)
 		return clef__null_argument("clef_finish");
 	code = clFinish(dev->queue);
+	dev->launches_done = dev->stats.launches;
 	return code ? clef__cl_fail(dev, code, "clFinish") : CLEF_OK;
 }
 
