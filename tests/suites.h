@@ -47,6 +47,7 @@
 	X(matmul) \
 	X(linear_act) \
 	X(gate) \
+	X(keep) \
 	X(reduce) \
 	X(positions) \
 	X(softmax) \

@@ -341,6 +341,16 @@ static clef_status pack(const clef__conv *g, bool backward, const plan *p, const
 		});
 }
 
+/* All that the packed weights depend on, besides the values. */
+static uint64_t key_of(const plan *p, bool backward, const clef_tensor *w, const clef_tensor *bias)
+{
+	const void *from[] = { w->buffer, bias ? bias->buffer : NULL };
+	const size_t numbers[] = { backward, (size_t)p->tile->mr, w->offset, bias ? bias->offset : 0 };
+
+	return clef__hash(clef__hash(clef__hash(CLEF__HASH_START, &p->t, sizeof(p->t)), from, sizeof(from)), numbers,
+			  sizeof(numbers));
+}
+
 static clef_status run(const clef__node *n, const clef__conv *g, bool backward, const clef_tensor *x,
 		       const clef_tensor *w, const clef__conv_epilogue *given, float beta, const clef_tensor *y)
 {
@@ -348,20 +358,23 @@ static clef_status run(const clef__node *n, const clef__conv *g, bool backward, 
 	const char *activation = clef__activation_floor(&e.activation);
 	const int *ints;
 	char defines[1024];
+	const clef_tensor *leaf = e.bias && e.bias->tape ? NULL : w;
 	clef_tensor *packed;
 	clef_status status;
+	bool made;
 	plan p;
 
 	make_plan(x->dev, g, backward, &p);
 	ints = (const int *)&p.t;
 	snprintf(defines, sizeof(defines), "%s%s", p.tile->defines, activation);
-	packed = clef__scratch(
-		n, CLEF_FLOAT32,
-		CLEF_SHAPE((int64_t)p.t.groups * p.t.panels * p.tile->mr *
-			   ((int64_t)p.blocks * p.t.phases_h * p.t.phases_w + (int64_t)p.t.c * g->r * g->s)));
+	packed =
+		clef__keep(n, leaf, key_of(&p, backward, w, e.bias),
+			   CLEF_SHAPE((int64_t)p.t.groups * p.t.panels * p.tile->mr *
+				      ((int64_t)p.blocks * p.t.phases_h * p.t.phases_w + (int64_t)p.t.c * g->r * g->s)),
+			   &made);
 	if (!packed)
 		return clef_error_status();
-	status = pack(g, backward, &p, w, e.bias, packed);
+	status = made ? CLEF_OK : pack(g, backward, &p, w, e.bias, packed);
 	if (!status)
 		status = clef__launch(
 			x->dev,
@@ -382,7 +395,7 @@ static clef_status run(const clef__node *n, const clef__conv *g, bool backward, 
 					  CLEF__INT(p.groups_each), CLEF__LOCAL(sizeof(float) * copy_size(&p.t)),
 					  CLEF__LOCAL(sizeof(float) * p.sums), CLEF__LOCAL(sizeof(int) * p.table) },
 			});
-	clef__scratch_free(packed);
+	clef__keep_end(leaf, packed, !status);
 	return status;
 }
 

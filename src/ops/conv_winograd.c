@@ -272,31 +272,44 @@ static clef_status multiply_blocks(const plan *p, const clef__conv *g, const cle
 	return status;
 }
 
+/* All that the transformed weights depend on, besides the values. */
+static uint64_t key_of(const plan *p, const clef__conv *g, const clef_tensor *w, bool turned)
+{
+	const size_t numbers[] = { (size_t)p->mr, (size_t)g->c, (size_t)g->k, turned, w->offset };
+
+	return clef__hash(clef__hash(CLEF__HASH_START, numbers, sizeof(numbers)), &w->buffer, sizeof(w->buffer));
+}
+
 static clef_status run(const clef__node *n, const clef__conv *g, const clef_tensor *x, const clef_tensor *w,
 		       bool turned, const clef__conv_epilogue *given, float beta, const clef_tensor *y)
 {
 	static const clef__conv_epilogue none;
+	const clef_tensor *leaf;
 	clef_tensor *u, *v = NULL;
 	clef_status status;
 	range panels;
+	bool made;
 	plan p;
 
 	make_plan(y->dev, g, &p);
-	u = clef__scratch(
-		n, CLEF_FLOAT32,
-		CLEF_SHAPE(POINTS, (int64_t)point_stride((size_t)p.panels_at_once * weights_of_panel(&p, g) / POINTS)));
+	leaf = p.panels_at_once == p.panels ? w : NULL;
+	u = clef__keep(
+		n, leaf, key_of(&p, g, w, turned),
+		CLEF_SHAPE(POINTS, (int64_t)point_stride((size_t)p.panels_at_once * weights_of_panel(&p, g) / POINTS)),
+		&made);
 	if (u && p.global_v)
 		v = clef__scratch(n, CLEF_FLOAT32, CLEF_SHAPE(p.blocks_at_once, (int64_t)p.v_floats));
 	status = u && (v || !p.global_v) ? CLEF_OK : clef_error_status();
 	panels = (range){ 0, p.panels_at_once };
 	for (; panels.first < p.panels && !status; panels.first += panels.count) {
 		panels.count = CLEF__MIN(p.panels_at_once, p.panels - panels.first);
-		status = transform_weights(&p, g, w, turned, panels, u);
+		if (!made)
+			status = transform_weights(&p, g, w, turned, panels, u);
 		if (!status)
 			status = multiply_blocks(&p, g, x, w, turned, panels, u, v, given ? given : &none, beta, y);
 	}
 	clef__scratch_free(v);
-	clef__scratch_free(u);
+	clef__keep_end(leaf, u, !status);
 	return status;
 }
 

@@ -339,6 +339,24 @@ const char *clef__device_get_conv(const clef_device *dev)
 	return dev->conv;
 }
 
+uint64_t clef__device_changes(const clef_device *dev)
+{
+	return dev->stats.launches - dev->forward_launches + dev->touches;
+}
+
+void clef__device_forward(clef_device *dev, bool yes)
+{
+	if (yes)
+		dev->forward_from = dev->stats.launches;
+	else
+		dev->forward_launches += dev->stats.launches - dev->forward_from;
+}
+
+void clef__device_touch(clef_device *dev)
+{
+	dev->touches++;
+}
+
 void clef__device_set_conv(clef_device *dev, const char *name)
 {
 	dev->conv = name;

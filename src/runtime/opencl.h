@@ -60,9 +60,10 @@ struct clef_device {
 	clef__pool pool;
 	clef__stage stage[CLEF__STAGES];
 	int next_stage;
-	uint64_t launches_done; /* stats.launches when the queue was last waited for */
-	clef__program *programs; /* list */
-	clef__kernel **kernels;  /* hash table, open addressing, a power of two */
+	uint64_t launches_done;                           /* stats.launches when the queue was last waited for */
+	uint64_t forward_from, forward_launches, touches; /* see clef__device_changes() */
+	clef__program *programs;                          /* list */
+	clef__kernel **kernels;                           /* hash table, open addressing, a power of two */
 	int kernel_capacity, kernel_count;
 	char *cache_folder; /* NULL: no cache */
 	bool cache_warned;

@@ -26,6 +26,13 @@ void clef__device_set_tape(clef_device *dev, void *tape);
 const char *clef__device_get_conv(const clef_device *dev);
 void clef__device_set_conv(clef_device *dev, const char *name);
 
+/* As long as this number stays as it is, no leaf has changed: it counts launches, but for those between
+ * clef__device_forward(dev, true) and (dev, false), which make results of a recording, and touches, for what writes to
+ * a leaf without a launch. */
+uint64_t clef__device_changes(const clef_device *dev);
+void clef__device_forward(clef_device *dev, bool yes);
+void clef__device_touch(clef_device *dev);
+
 /* ---- buffers ---- */
 
 /* Device memory with a reference count; from the pool where it has one of the size. Holds its device. */

@@ -416,7 +416,12 @@ static clef_status run_node(clef__node *n)
 		return CLEF_OK;
 	}
 	status = clef__tape_allocate(n->y, false);
-	return status || n->tape->dry ? status : n->op->forward(n);
+	if (status || n->tape->dry)
+		return status;
+	clef__device_forward(n->tape->dev, true);
+	status = n->op->forward(n);
+	clef__device_forward(n->tape->dev, false);
+	return status;
 }
 
 clef_tensor *clef__apply(const clef__op *op, clef_tensor *const *x, int inputs, const void *opts, size_t opts_size)

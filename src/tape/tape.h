@@ -81,6 +81,15 @@ static inline void *clef__own_opts(clef__node *n)
 clef_tensor *clef__scratch(const clef__node *n, clef_dtype dtype, clef_shape shape);
 void clef__scratch_free(clef_tensor *x);
 
+/*
+ * In forward(): memory for what is made of leaves alone, such as weights in another order. Where no gradients are
+ * recorded it stays with the leaf, and *made says that it still holds what an earlier forward() made of it under the
+ * same key: nothing has written to any leaf since. Otherwise it is a scratch tensor; so it is for leaf NULL. Release it
+ * with clef__keep_end(), with whether what it was for went well.
+ */
+clef_tensor *clef__keep(const clef__node *n, const clef_tensor *leaf, uint64_t key, clef_shape shape, bool *made);
+void clef__keep_end(const clef_tensor *leaf, clef_tensor *kept, bool well);
+
 /* In backward(): it does not need the values of y any more, which may then be another tensor's. */
 void clef__result_done(const clef__node *n);
 

@@ -83,6 +83,7 @@ void clef_tensor_free(clef_tensor *x)
 		return;
 	dev = x->dev;
 	clef_tensor_free(x->grad);
+	clef_tensor_free(x->kept);
 	clef__buffer_release(x->buffer);
 	free(x);
 	clef__device_release(dev);
@@ -164,6 +165,8 @@ clef_status clef_write(clef_tensor *x, const void *data, size_t bytes)
 		return clef__fail(CLEF_ERROR_STATE, "clef_write: the tensor %s has no memory yet%s",
 				  CLEF__SHAPE_TEXT(x->shape),
 				  x->tape ? "" : ": call clef_params_commit() for a parameter");
+	if (!x->tape)
+		clef__device_touch(x->dev);
 	return clef__buffer_write(x->buffer, x->offset * clef_dtype_size(x->dtype), data, bytes);
 }
 

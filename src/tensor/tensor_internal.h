@@ -27,6 +27,8 @@ struct clef_tensor {
 	uint64_t grad_pass; /* the backward pass that wrote grad last; 0: none */
 	uint64_t seen_pass; /* the one that will come to it */
 	bool grad_fresh;    /* written since the optimizer's last step */
+	clef_tensor *kept;  /* of a leaf: see clef__keep() */
+	uint64_t kept_key, kept_changes;
 };
 
 /* As an argument of clef__launch(). */

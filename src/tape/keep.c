@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What operations make of their weights before they use them, kept from one recording without gradients to the next:
+ * with one image, weights in another order cost as much as what is computed with them. In training they are new each
+ * time.
+ */
+#include "arena.h"
+
+/* It is beside the leaf's values, not one of them. */
+static clef_tensor *owner(const clef_tensor *leaf)
+{
+	return (clef_tensor *)(uintptr_t)leaf;
+}
+
+static void forget(clef_tensor *leaf)
+{
+	clef_tensor_free(leaf->kept);
+	leaf->kept = NULL;
+}
+
+clef_tensor *clef__keep(const clef__node *n, const clef_tensor *leaf, uint64_t key, clef_shape shape, bool *made)
+{
+	uint64_t changes = clef__device_changes(n->tape->dev);
+	clef_tensor *own = leaf && !leaf->tape ? owner(leaf) : NULL;
+
+	*made = false;
+	if (own && n->tape->no_grad && own->kept && own->kept_key == key && own->kept_changes == changes) {
+		*made = true;
+		return own->kept;
+	}
+	if (own)
+		forget(own);
+	if (!own || !n->tape->no_grad)
+		return clef__scratch(n, CLEF_FLOAT32, shape);
+	own->kept = clef_tensor_new(n->tape->dev, CLEF_FLOAT32, shape);
+	own->kept_key = key;
+	own->kept_changes = changes;
+	return own->kept;
+}
+
+void clef__keep_end(const clef_tensor *leaf, clef_tensor *kept, bool well)
+{
+	if (!leaf || kept != leaf->kept)
+		clef__scratch_free(kept);
+	else if (!well)
+		forget(owner(leaf));
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Weights in another order, which convolutions keep between recordings without gradients: made once, made again after
+ * everything that can change a leaf, and gone in training.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_clef.h"
+#include "conv_internal.h"
+#include "gemm_case.h"
+
+enum { C = 17, K = 18, SIZE = 16, OUT = K * SIZE * SIZE };
+enum { X, W, BIAS, LEAVES };
+
+typedef struct layer {
+	clef_tape *tape;
+	clef_tensor *leaf[LEAVES];
+} layer;
+
+static const char *const kept_by[] = { "cpu", "winograd" };
+
+static clef_tensor *leaf(clef_shape shape)
+{
+	size_t n = (size_t)clef_shape_numel(shape);
+	float *v = malloc(n * sizeof(float));
+	clef_tensor *x;
+
+	ck_assert_ptr_nonnull(v);
+	for (size_t i = 0; i < n; i++)
+		v[i] = gemm_next_value(false) / 8;
+	x = ck_new(clef_tensor_from(test_device, &(clef_array){ CLEF_FLOAT32, shape, v }));
+	free(v);
+	return x;
+}
+
+/* Whether the implementation is one for this device. */
+static bool is_there(const char *by)
+{
+	const clef__conv g = { .n = 1,
+			       .c = C,
+			       .h = SIZE,
+			       .w = SIZE,
+			       .k = K,
+			       .r = 3,
+			       .s = 3,
+			       .oh = SIZE,
+			       .ow = SIZE,
+			       .stride_h = 1,
+			       .stride_w = 1,
+			       .pad_top = 1,
+			       .pad_left = 1,
+			       .dilation_h = 1,
+			       .dilation_w = 1,
+			       .groups = 1 };
+
+	for (int i = 0; clef__conv_impl_get(i); i++)
+		if (strcmp(clef__conv_impl_get(i)->name, by) == 0)
+			return clef__conv_impl_get(i)->fits(test_device, &g, CLEF__CONV_FORWARD);
+	return false;
+}
+
+static layer layer_new(const char *by)
+{
+	layer l = { .tape = ck_new(clef_tape_new(test_device)) };
+
+	clef__device_set_conv(test_device, by);
+	l.leaf[X] = leaf(CLEF_SHAPE(1, C, SIZE, SIZE));
+	l.leaf[W] = leaf(CLEF_SHAPE(K, C, 3, 3));
+	l.leaf[BIAS] = leaf(CLEF_SHAPE(K));
+	return l;
+}
+
+static void layer_free(layer *l)
+{
+	for (int i = 0; i < LEAVES; i++)
+		clef_tensor_free(l->leaf[i]);
+	clef_tape_free(l->tape);
+	clef__device_set_conv(test_device, NULL);
+}
+
+/* Returns how many kernels it launched. */
+static int run(const layer *l, bool gradients, float y[OUT])
+{
+	uint64_t before = clef_device_get_stats(test_device).launches;
+	clef_tensor *out;
+
+	ck_ok(gradients ? clef_tape_begin(l->tape) : clef_tape_begin_no_grad(l->tape));
+	out = ck_new(clef_conv2d(l->leaf[X], l->leaf[W], l->leaf[BIAS], &(clef_conv2d_opts){ .pad = 1 }));
+	ck_ok(clef_read(out, y, OUT * sizeof(float)));
+	return (int)(clef_device_get_stats(test_device).launches - before);
+}
+
+/* What is computed now is what a recording with gradients, which keeps nothing, computes. */
+static void expect_right(const layer *l, const char *after)
+{
+	static float kept[OUT], fresh[OUT];
+
+	run(l, false, kept);
+	run(l, true, fresh);
+	ck_assert_msg(memcmp(kept, fresh, sizeof(kept)) == 0, "after %s the old weights were used", after);
+	/* So that there is something to keep for the next change. */
+	run(l, false, kept);
+}
+
+/* ---- tests ---- */
+
+START_TEST(made_once)
+{
+	layer l;
+	static float first[OUT], second[OUT], with_gradients[OUT];
+	int launches;
+
+	if (!is_there(kept_by[_i]))
+		test_skip("no such implementation here");
+	l = layer_new(kept_by[_i]);
+	launches = run(&l, false, first);
+	ck_assert_int_eq(run(&l, false, second), launches - 1);
+	ck_assert(memcmp(first, second, sizeof(first)) == 0);
+	ck_assert_int_eq(run(&l, true, with_gradients), launches);
+	ck_assert(memcmp(first, with_gradients, sizeof(first)) == 0);
+	ck_assert_int_eq(run(&l, true, with_gradients), launches);
+	layer_free(&l);
+}
+END_TEST
+
+START_TEST(made_again)
+{
+	layer l;
+	clef_tensor *other;
+	static float v[K * C * 9], y[OUT];
+
+	if (!is_there(kept_by[_i]))
+		test_skip("no such implementation here");
+	l = layer_new(kept_by[_i]);
+	other = leaf(CLEF_SHAPE(K, C, 3, 3));
+	run(&l, false, y);
+	for (int i = 0; i < CLEF_COUNT(v); i++)
+		v[i] = gemm_next_value(false);
+	ck_ok(clef_write(l.leaf[W], v, sizeof(v)));
+	expect_right(&l, "writing the weights");
+	ck_ok(clef_write(l.leaf[BIAS], v, K * sizeof(float)));
+	expect_right(&l, "writing the bias");
+	ck_ok(clef_copy(other, l.leaf[W]));
+	expect_right(&l, "copying");
+	ck_ok(clef_axpy(0.5f, other, l.leaf[W]));
+	expect_right(&l, "adding");
+	ck_ok(clef_fill(l.leaf[W], 0.25));
+	expect_right(&l, "filling");
+	clef_tensor_free(l.leaf[W]);
+	l.leaf[W] = other;
+	expect_right(&l, "other weights");
+	layer_free(&l);
+}
+END_TEST
+
+START_TEST(made_again_after_a_step)
+{
+	layer l;
+	static float before[OUT], after[OUT];
+	clef_optim_opts rule;
+	clef_optim *optim;
+	clef_model *model;
+
+	if (!is_there(kept_by[_i]))
+		test_skip("no such implementation here");
+	l = layer_new(kept_by[_i]);
+	model = ck_new(clef_model_parse(test_device, "conv2d(18, 3, pad=1)", CLEF_SHAPE(C, SIZE, SIZE), 10,
+					&(clef_model_opts){ .seed = 1 }));
+	ck_ok(clef_optim_parse("sgd(lr=0.1)", &rule));
+	optim = ck_new(clef_optim_new(clef_model_params(model), &rule));
+	for (int i = 0; i < 3; i++) {
+		clef_tensor *y;
+
+		ck_ok(clef_tape_begin_no_grad(l.tape));
+		y = ck_new(clef_model_forward(model, l.leaf[X]));
+		ck_ok(clef_read(y, before, sizeof(before)));
+		ck_ok(clef_tape_begin(l.tape));
+		y = ck_new(clef_model_forward(model, l.leaf[X]));
+		ck_ok(clef_read(y, after, sizeof(after)));
+		ck_assert(memcmp(before, after, sizeof(before)) == 0);
+		ck_ok(clef_backward(clef_mean(clef_mul(y, y), NULL)));
+		ck_ok(clef_optim_step(optim));
+		ck_ok(clef_tape_begin_no_grad(l.tape));
+		y = ck_new(clef_model_forward(model, l.leaf[X]));
+		ck_ok(clef_read(y, after, sizeof(after)));
+		ck_assert(memcmp(before, after, sizeof(before)) != 0);
+	}
+	clef_optim_free(optim);
+	clef_model_free(model);
+	layer_free(&l);
+}
+END_TEST
+
+START_TEST(gone_in_training)
+{
+	layer l;
+	static float y[OUT];
+	uint64_t before, kept;
+
+	if (!is_there(kept_by[_i]))
+		test_skip("no such implementation here");
+	l = layer_new(kept_by[_i]);
+	run(&l, true, y);
+	ck_ok(clef_tape_begin(l.tape));
+	before = clef_device_get_stats(test_device).memory_in_use;
+	run(&l, false, y);
+	ck_ok(clef_tape_begin(l.tape));
+	kept = clef_device_get_stats(test_device).memory_in_use;
+	ck_assert_uint_gt(kept, before);
+	run(&l, true, y);
+	ck_ok(clef_tape_begin(l.tape));
+	ck_assert_uint_eq(clef_device_get_stats(test_device).memory_in_use, before);
+	layer_free(&l);
+}
+END_TEST
+
+Suite *keep_suite(void)
+{
+	Suite *s = suite_create("keep");
+	TCase *c = tcase_create("keep");
+
+	tcase_add_checked_fixture(c, device_setup, device_teardown);
+	tcase_add_loop_test(c, made_once, 0, CLEF_COUNT(kept_by));
+	tcase_add_loop_test(c, made_again, 0, CLEF_COUNT(kept_by));
+	tcase_add_loop_test(c, made_again_after_a_step, 0, CLEF_COUNT(kept_by));
+	tcase_add_loop_test(c, gone_in_training, 0, CLEF_COUNT(kept_by));
+	suite_add_tcase(s, c);
+	return s;
+}
