@@ -7,98 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check_clef.h"
-#include "conv_internal.h"
+#include "conv_task.h"
 #include "opencl.h"
 
 /* ---- one computation ---- */
 
-typedef struct task {
-	clef__conv g;
-	clef__conv_way way;
-	size_t offset; /* of each tensor in its buffer */
-	float beta;
-	bool real, epilogue;
-} task;
-
-static const char *const way_names[] = { "forward", "backward_data", "backward_weights" };
-
-/* y of a whole convolution with these strides. */
-static clef__conv conv(const clef__conv *sizes)
-{
-	clef__conv g = *sizes;
-
-	g.stride_h = CLEF__MAX(g.stride_h, 1);
-	g.stride_w = CLEF__MAX(g.stride_w, 1);
-	g.dilation_h = CLEF__MAX(g.dilation_h, 1);
-	g.dilation_w = CLEF__MAX(g.dilation_w, 1);
-	g.groups = CLEF__MAX(g.groups, 1);
-	g.oh = (g.h + 2 * g.pad_top - (g.r - 1) * g.dilation_h - 1) / g.stride_h + 1;
-	g.ow = (g.w + 2 * g.pad_left - (g.s - 1) * g.dilation_w - 1) / g.stride_w + 1;
-	return g;
-}
-
-static clef_tensor *numbers(clef_shape shape, size_t offset, uint32_t seed, bool real)
-{
-	size_t count = (size_t)clef_shape_numel(shape);
-	clef__buffer *buffer = ck_new(clef__buffer_new(test_device, (count + offset) * sizeof(float)));
-	clef_tensor *x = ck_new(clef__tensor_view(test_device, CLEF_FLOAT32, shape, buffer, offset));
-	float *v = malloc(count * sizeof(float));
-
-	ck_assert_ptr_nonnull(v);
-	for (size_t i = 0; i < count; i++) {
-		seed = seed * 1664525u + 1013904223u;
-		v[i] = real ? (float)(seed >> 8) / (1 << 24) - 0.5f : (float)(int)(seed >> 29) - 3;
-	}
-	ck_ok(clef_write(x, v, count * sizeof(float)));
-	clef__buffer_release(buffer);
-	free(v);
-	return x;
-}
-
-static clef_status compute(const clef__conv_impl *impl, const task *t, clef_tape *tape, clef_tensor *const *x,
-			   const clef__conv_epilogue *e)
-{
-	static const clef__op op = { .name = "test" };
-	const clef__node n = { .op = &op, .tape = tape };
-	float beta = e ? 0 : t->beta;
-
-	switch (t->way) {
-	case CLEF__CONV_FORWARD:
-		return impl->forward(&n, &t->g, x[0], x[1], e, beta, x[2]);
-	case CLEF__CONV_BACKWARD_DATA:
-		return impl->backward_data(&n, &t->g, x[2], x[1], e, beta, x[0]);
-	default:
-		return impl->backward_weights(&n, &t->g, x[0], x[2], beta, x[1]);
-	}
-}
-
-/* The result, the caller's to free. What it is added to at beta 1 is the same for all implementations. */
-static float *result(const clef__conv_impl *impl, const task *t, size_t *count)
-{
-	const clef__conv *g = &t->g;
-	clef_tape *tape = ck_new(clef_tape_new(test_device));
-	clef_tensor *x[] = { numbers(CLEF_SHAPE(g->n, g->c, g->h, g->w), t->offset, 1, t->real),
-			     numbers(CLEF_SHAPE(g->k, g->c / g->groups, g->r, g->s), t->offset, 2, t->real),
-			     numbers(CLEF_SHAPE(g->n, g->k, g->oh, g->ow), t->offset, 3, t->real) };
-	clef_tensor *y = x[t->way == CLEF__CONV_FORWARD ? 2 : t->way == CLEF__CONV_BACKWARD_DATA ? 0 : 1];
-	clef_tensor *bias = numbers(CLEF_SHAPE(t->way == CLEF__CONV_FORWARD ? g->k : g->c), 0, 4, t->real);
-	const clef__conv_epilogue e = { bias, clef__activation_resolve((clef_activation){ CLEF_ACT_RELU }) };
-	float *v = malloc((size_t)y->numel * sizeof(float));
-
-	ck_assert_ptr_nonnull(v);
-	ck_ok(clef_tape_begin(tape));
-	ck_ok(compute(impl, t, tape, x, t->epilogue ? &e : NULL));
-	*count = (size_t)y->numel;
-	ck_ok(clef_read(y, v, *count * sizeof(float)));
-	for (int i = 0; i < 3; i++)
-		clef_tensor_free(x[i]);
-	clef_tensor_free(bias);
-	clef_tape_free(tape);
-	return v;
-}
-
-static void compare(const task *t)
+static void compare(const conv_task *t)
 {
 	const clef__conv *g = &t->g;
 	size_t count;
@@ -106,15 +20,15 @@ static void compare(const task *t)
 
 	ck_assert_msg(clef__conv_gemm.fits(test_device, g, t->way), "tile %d x %d: does not fit", g->param[0],
 		      g->param[1]);
-	got = result(&clef__conv_gemm, t, &count);
-	want = result(&clef__conv_direct, t, &count);
+	got = conv_task_run(&clef__conv_gemm, t, &count);
+	want = conv_task_run(&clef__conv_direct, t, &count);
 	for (size_t i = 0; i < count; i++)
 		ck_assert_msg(got[i] == want[i],
 			      "%s, x [%d, %d, %d, %d], w [%d, ., %d, %d], strides %d %d, dilation %d, groups %d, "
 			      "offset %zu, beta %g, tile %d x %d: element %zu of %zu is %g, not %g",
-			      way_names[t->way], g->n, g->c, g->h, g->w, g->k, g->r, g->s, g->stride_h, g->stride_w,
-			      g->dilation_h, g->groups, t->offset, (double)t->beta, g->param[0], g->param[1], i, count,
-			      (double)got[i], (double)want[i]);
+			      conv_way_names[t->way], g->n, g->c, g->h, g->w, g->k, g->r, g->s, g->stride_h,
+			      g->stride_w, g->dilation_h, g->groups, t->offset, (double)t->beta, g->param[0],
+			      g->param[1], i, count, (double)got[i], (double)want[i]);
 	free(want);
 	free(got);
 }
@@ -123,7 +37,7 @@ static void compare(const task *t)
 static void run(const clef__conv *sizes)
 {
 	for (int way = 0; way < CLEF__CONV_WAYS; way++)
-		compare(&(task){ .g = conv(sizes), .way = (clef__conv_way)way });
+		compare(&(conv_task){ .g = conv_whole(sizes), .way = (clef__conv_way)way });
 }
 
 /* ---- tiles ---- */
@@ -151,7 +65,7 @@ START_TEST(tiles)
 	if (!tile || test_small() || !(test_long() || is_typical(tile)))
 		return;
 	for (int i = 0; i < CLEF_COUNT(cut); i++) {
-		clef__conv g = conv(&cut[i]);
+		clef__conv g = conv_whole(&cut[i]);
 
 		memcpy(g.param, tile, sizeof(g.param));
 		if (clef__conv_gemm.fits(test_device, &g, CLEF__CONV_FORWARD)) {
@@ -176,7 +90,7 @@ START_TEST(refused_tiles)
 		{ 4096, 16, 16, 4, 4, 1 },   /* too large */
 		{ 512, 512, 16, 16, 16, 1 }, /* for any device's local memory */
 	};
-	clef__conv g = conv(&cut[0]);
+	clef__conv g = conv_whole(&cut[0]);
 
 	for (int i = 0; i < CLEF_COUNT(wrong); i++) {
 		memcpy(g.param, wrong[i], sizeof(g.param));
@@ -193,7 +107,7 @@ START_TEST(empty_tiles)
 	int had = 0;
 
 	for (int i = 0; clef__conv_gemm.candidate(test_device, i); i++) {
-		clef__conv g = conv(&few);
+		clef__conv g = conv_whole(&few);
 
 		memcpy(g.param, clef__conv_gemm.candidate(test_device, i), sizeof(g.param));
 		if (clef__conv_gemm.fits(test_device, &g, CLEF__CONV_FORWARD)) {
@@ -210,7 +124,7 @@ START_TEST(limits)
 {
 	clef_device_info *info = &test_device->info;
 	const clef_device_info own = *info;
-	const clef__conv g = conv(&cut[0]);
+	const clef__conv g = conv_whole(&cut[0]);
 
 	info->max_work_group = 16;
 	info->local_memory = 12288;
@@ -241,10 +155,10 @@ START_TEST(boundaries)
 	for (int i = 0; i < (test_small() ? 1 : CLEF_COUNT(list)); i++)
 		for (int way = 0; way < CLEF__CONV_WAYS; way++)
 			for (int j = 0; j < (test_small() ? 1 : 4); j++)
-				compare(&(task){ .g = conv(&list[i]),
-						 .way = (clef__conv_way)way,
-						 .offset = j % 2 ? 3 : 0,
-						 .beta = j / 2 ? 1.0f : 0.0f });
+				compare(&(conv_task){ .g = conv_whole(&list[i]),
+						      .way = (clef__conv_way)way,
+						      .offset = j % 2 ? 3 : 0,
+						      .beta = j / 2 ? 1.0f : 0.0f });
 }
 END_TEST
 
@@ -283,15 +197,15 @@ START_TEST(phases)
 		  .groups = 2 },
 		{ .n = 2, .c = 3, .h = 5, .w = 20, .k = 4, .r = 1, .s = 2, .stride_h = 7, .stride_w = 9 },
 	};
-	clef__conv far = conv(&(clef__conv){
+	clef__conv far = conv_whole(&(clef__conv){
 		.n = 1, .c = 3, .h = 40, .w = 40, .k = 4, .r = 2, .s = 2, .stride_h = 13, .stride_w = 5 });
 
 	for (int i = 0; i < (test_small() ? 1 : CLEF_COUNT(list)); i++) {
 		run(&list[i]);
-		compare(&(task){ .g = conv(&list[i]), .way = CLEF__CONV_BACKWARD_DATA, .beta = 1 });
+		compare(&(conv_task){ .g = conv_whole(&list[i]), .way = CLEF__CONV_BACKWARD_DATA, .beta = 1 });
 	}
 	for (int i = 0; i < (test_small() ? 0 : 2); i++)
-		compare(&(task){ .g = conv(&list[i]), .way = CLEF__CONV_BACKWARD_DATA, .epilogue = true });
+		compare(&(conv_task){ .g = conv_whole(&list[i]), .way = CLEF__CONV_BACKWARD_DATA, .epilogue = true });
 	ck_assert(clef__conv_gemm.fits(test_device, &far, CLEF__CONV_FORWARD));
 	ck_assert(!clef__conv_gemm.fits(test_device, &far, CLEF__CONV_BACKWARD_DATA));
 }
@@ -299,12 +213,12 @@ END_TEST
 
 /* ---- chunks ---- */
 
-static int launches(const task *t)
+static int launches(const conv_task *t)
 {
 	uint64_t before = clef_device_get_stats(test_device).launches;
 	size_t count;
 
-	free(result(&clef__conv_gemm, t, &count));
+	free(conv_task_run(&clef__conv_gemm, t, &count));
 	return (int)(clef_device_get_stats(test_device).launches - before);
 }
 
@@ -314,8 +228,8 @@ START_TEST(chunks)
 	static const clef__conv many = {
 		.n = 3, .c = 3, .h = 53, .w = 59, .k = 4, .r = 3, .s = 3, .pad_top = 1, .pad_left = 1
 	};
-	task t = { .g = conv(&many), .way = CLEF__CONV_BACKWARD_WEIGHTS };
-	task one = { .g = conv(&cut[1]), .way = CLEF__CONV_BACKWARD_WEIGHTS };
+	conv_task t = { .g = conv_whole(&many), .way = CLEF__CONV_BACKWARD_WEIGHTS };
+	conv_task one = { .g = conv_whole(&cut[1]), .way = CLEF__CONV_BACKWARD_WEIGHTS };
 	size_t count;
 	float *a, *b;
 
@@ -326,8 +240,8 @@ START_TEST(chunks)
 	compare(&t);
 	ck_assert_int_gt(launches(&t), launches(&one));
 	t.real = true;
-	a = result(&clef__conv_gemm, &t, &count);
-	b = result(&clef__conv_gemm, &t, &count);
+	a = conv_task_run(&clef__conv_gemm, &t, &count);
+	b = conv_task_run(&clef__conv_gemm, &t, &count);
 	ck_assert(memcmp(a, b, count * sizeof(float)) == 0);
 	free(a);
 	free(b);
@@ -335,13 +249,6 @@ START_TEST(chunks)
 END_TEST
 
 /* ---- the choice ---- */
-
-static const char *chosen(const clef__conv *sizes, clef__conv_way way)
-{
-	const clef__conv g = conv(sizes);
-
-	return clef__conv_shipped(test_device, &g, way)->name;
-}
 
 /* On GPUs where there is a product; on CPUs never. */
 START_TEST(choice)
@@ -356,15 +263,15 @@ START_TEST(choice)
 	info->kind = CLEF_DEVICE_GPU;
 	for (int way = 0; way < CLEF__CONV_WAYS; way++) {
 		for (int i = 0; i < CLEF_COUNT(cut); i++)
-			ck_assert_str_eq(chosen(&cut[i], (clef__conv_way)way), "gemm");
-		ck_assert_str_eq(chosen(&depthwise, (clef__conv_way)way), "direct");
+			ck_assert_str_eq(conv_task_chosen(&cut[i], (clef__conv_way)way), "gemm");
+		ck_assert_str_eq(conv_task_chosen(&depthwise, (clef__conv_way)way), "direct");
 	}
-	ck_assert_str_eq(chosen(&far, CLEF__CONV_FORWARD), "gemm");
-	ck_assert_str_eq(chosen(&far, CLEF__CONV_BACKWARD_DATA), "im2col");
+	ck_assert_str_eq(conv_task_chosen(&far, CLEF__CONV_FORWARD), "gemm");
+	ck_assert_str_eq(conv_task_chosen(&far, CLEF__CONV_BACKWARD_DATA), "im2col");
 	info->kind = CLEF_DEVICE_CPU;
 	for (int way = 0; way < CLEF__CONV_WAYS; way++)
 		for (int i = 0; i < CLEF_COUNT(cut); i++)
-			ck_assert_str_ne(chosen(&cut[i], (clef__conv_way)way), "gemm");
+			ck_assert_str_ne(conv_task_chosen(&cut[i], (clef__conv_way)way), "gemm");
 	*info = own;
 }
 END_TEST
