@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Convolutions of 3 x 3 with stride 1 on CPUs, by Winograd's F(4x4, 3x3): four times fewer multiplications (A. Lavin,
- * S. Gray: Fast Algorithms for Convolutional Neural Networks, 2015, section 4.3, whose matrices these are). Output is
- * made in tiles of 4 x 4 pixels, each from 6 x 6 pixels of input:
+ * Convolutions of 3 x 3 with stride 1 on CPUs, by Winograd's F(4x4, 3x3): four times fewer multiplications; its
+ * matrices are in winograd.clh. Output is made in tiles of 4 x 4 pixels, each from 6 x 6 pixels of input:
  *     y = A^T [sum over c of (G w G^T) (B^T x B)] A
  * so that the middle is 36 matrix products of outputs by channels by tiles. One work-item carries TILES tiles through
  * all three steps; what is between them stays in its core's cache.
@@ -15,17 +14,6 @@
 #define U_STRIDE(panels, channels) STRIDE((size_t)(panels) * (((channels) + VECTOR - 1) / VECTOR) * MR * VECTOR)
 
 /* ---- weights: U [36][panel of MR outputs][block of 16 channels][MR][16] ---- */
-
-#define TRANSFORM_WEIGHTS(g0, g1, g2, u)                                                                               \
-	{                                                                                                              \
-		const float16 sum_ = (g0 + g2) * (-1.0f / 6), wide_ = g0 * (1.0f / 24) + g2 * (1.0f / 6);              \
-		u[0] = g0 * 0.25f;                                                                                     \
-		u[1] = sum_ - g1 * (1.0f / 6);                                                                         \
-		u[2] = sum_ + g1 * (1.0f / 6);                                                                         \
-		u[3] = wide_ + g1 * (1.0f / 12);                                                                       \
-		u[4] = wide_ - g1 * (1.0f / 12);                                                                       \
-		u[5] = g2;                                                                                             \
-	}
 
 /*
  * A work-item transforms the weights of MR outputs and blocks_each blocks of channels, 16 of which are its lanes; u has
@@ -105,15 +93,6 @@ static void multiply(__global const float *u, V_SPACE const float *v, int channe
 }
 
 /* ---- output ---- */
-
-#define TRANSFORM_OUTPUT(m0, m1, m2, m3, m4, m5, y)                                                                    \
-	{                                                                                                              \
-		const float16 sum_ = m1 + m2, less_ = m1 - m2, sum2_ = m3 + m4, less2_ = m3 - m4;                      \
-		y[0] = m0 + sum_ + sum2_;                                                                              \
-		y[1] = less_ + 2.0f * less2_;                                                                          \
-		y[2] = sum_ + 4.0f * sum2_;                                                                            \
-		y[3] = less_ + 8.0f * less2_ + m5;                                                                     \
-	}
 
 #if PIECE == 4
 #define PIXELS                float16

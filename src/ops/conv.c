@@ -37,6 +37,13 @@ bool clef__conv_has_rows(int rows)
 	return false;
 }
 
+int clef__conv_part(int all, size_t most)
+{
+	const int parts = most < (size_t)all ? clef__divide_up(all, (int)CLEF__MAX(most, 1)) : 1;
+
+	return clef__divide_up(all, parts);
+}
+
 int clef__conv_span(const clef_device *dev)
 {
 	return clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU ? 16 : 1;

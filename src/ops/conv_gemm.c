@@ -329,13 +329,13 @@ static clef_status forward(const clef__node *n, const clef__conv *g, const clef_
 	return multiply(&p, choose_tile(y->dev, g, CLEF__CONV_FORWARD), "conv_gemm", w, x, e, beta, y);
 }
 
-static clef_status backward_data(const clef__node *n, const clef__conv *g, const clef_tensor *y, const clef_tensor *w,
-				 const clef__conv_epilogue *e, float beta, const clef_tensor *x)
+clef_status clef__conv_gemm_backward_data(const char *label, const clef__conv *g, const clef_tensor *y,
+					  const clef_tensor *w, const clef__conv_epilogue *e, float beta,
+					  const clef_tensor *x)
 {
 	const int *tile = choose_tile(x->dev, g, CLEF__CONV_BACKWARD_DATA);
 	clef_status status = CLEF_OK;
 
-	(void)n;
 	for (int i = 0; i < CLEF__MIN(g->stride_h, g->h) && !status; i++)
 		for (int j = 0; j < CLEF__MIN(g->stride_w, g->w) && !status; j++) {
 			phase v = phase_of(i, g->h, g->stride_h, g->r, g->dilation_h, g->pad_top);
@@ -343,9 +343,16 @@ static clef_status backward_data(const clef__node *n, const clef__conv *g, const
 			product p = data_product(g, &v, &u, y, w, x);
 
 			p.y_offset = (size_t)i * (size_t)g->w + (size_t)j;
-			status = multiply(&p, tile, "conv_gemm_backward", w, y, e, beta, x);
+			status = multiply(&p, tile, label, w, y, e, beta, x);
 		}
 	return status;
+}
+
+static clef_status backward_data(const clef__node *n, const clef__conv *g, const clef_tensor *y, const clef_tensor *w,
+				 const clef__conv_epilogue *e, float beta, const clef_tensor *x)
+{
+	(void)n;
+	return clef__conv_gemm_backward_data("conv_gemm_backward", g, y, w, e, beta, x);
 }
 
 /* Pixels of a chunk: whole steps of the kernel. */

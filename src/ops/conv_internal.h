@@ -89,6 +89,23 @@ bool clef__conv_has_rows(int rows);
 /* The rows of a register tile of Winograd's kernels for so many outputs. */
 int clef__winograd_rows(const clef_device *dev, int outputs);
 
+/* Whether Winograd's kernels do it: 3 x 3 with stride 1, one group, and something to compute. */
+bool clef__winograd_does(const clef__conv *g);
+
+/* g as it is; or the gradient to its images as a convolution of its own, with the weights turned round. */
+clef__conv clef__winograd_forward(const clef__conv *g, clef__conv_way way);
+
+/* Of 4 x 4 pixels of the result. */
+double clef__winograd_tiles(const clef__conv *g);
+
+/* One of about equal parts of `all`, none larger than `most` if that is possible. */
+int clef__conv_part(int all, size_t most);
+
+/* The way to the images by products in tiles, under a name for the profile. */
+clef_status clef__conv_gemm_backward_data(const char *label, const clef__conv *g, const clef_tensor *y,
+					  const clef_tensor *w, const clef__conv_epilogue *e, float beta,
+					  const clef_tensor *x);
+
 /* A CPU's vectors want several neighbours in one work-item, a GPU's caches want them in several. */
 int clef__conv_span(const clef_device *dev);
 

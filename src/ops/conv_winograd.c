@@ -68,14 +68,6 @@ static size_t weights_of_panel(const plan *p, const clef__conv *g)
 	return (size_t)POINTS * (size_t)p->mr * (size_t)clef__divide_up(g->c, VECTOR) * VECTOR;
 }
 
-/* About equal parts, none larger than `most` if that is possible. */
-static int even_part(int all, size_t most)
-{
-	const int parts = most < (size_t)all ? clef__divide_up(all, (int)CLEF__MAX(most, 1)) : 1;
-
-	return clef__divide_up(all, parts);
-}
-
 /* g as the kernels see it: outputs are k, whichever way it goes. False: local memory is too small. */
 static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 {
@@ -99,9 +91,9 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 	rest = local - p->stage_bytes - (p->global_v ? 0 : sizeof(float) * p->v_floats);
 	p->blocks_at_once = p->blocks;
 	if (p->global_v)
-		p->blocks_at_once = even_part(p->blocks, CLEF__MAX(MAX_IMAGES / p->v_floats, (size_t)tasks));
+		p->blocks_at_once = clef__conv_part(p->blocks, CLEF__MAX(MAX_IMAGES / p->v_floats, (size_t)tasks));
 	parts = CLEF__MIN(clef__divide_up(tasks, p->blocks_at_once), p->panels);
-	p->panels_at_once = even_part(p->panels, CLEF__MAX(MAX_WEIGHTS / weights_of_panel(p, g), (size_t)parts));
+	p->panels_at_once = clef__conv_part(p->panels, CLEF__MAX(MAX_WEIGHTS / weights_of_panel(p, g), (size_t)parts));
 	p->panels_each = clef__divide_up(p->panels_at_once, CLEF__MIN(parts, p->panels_at_once));
 	p->block = (int)CLEF__MIN(rest / p->m_bytes,
 				  (size_t)CLEF__MIN(clef__conv_param(g, BLOCK, MAX_BLOCK), p->panels_each));
@@ -109,11 +101,19 @@ static bool make_plan(const clef_device *dev, const clef__conv *g, plan *p)
 	return true;
 }
 
-/* The gradient to the images as a convolution of its own. */
-static clef__conv transposed(const clef__conv *g)
+bool clef__winograd_does(const clef__conv *g)
+{
+	return g->r == 3 && g->s == 3 && g->stride_h == 1 && g->stride_w == 1 && g->dilation_h == 1 &&
+	       g->dilation_w == 1 && g->groups == 1 && g->n > 0 && g->c > 0 && g->k > 0 && g->h > 0 && g->w > 0 &&
+	       g->oh > 0 && g->ow > 0;
+}
+
+clef__conv clef__winograd_forward(const clef__conv *g, clef__conv_way way)
 {
 	clef__conv t = *g;
 
+	if (way == CLEF__CONV_FORWARD)
+		return t;
 	t.c = g->k;
 	t.h = g->oh;
 	t.w = g->ow;
@@ -125,25 +125,27 @@ static clef__conv transposed(const clef__conv *g)
 	return t;
 }
 
+double clef__winograd_tiles(const clef__conv *g)
+{
+	return (double)g->n * clef__divide_up(g->oh, 4) * clef__divide_up(g->ow, 4);
+}
+
 static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way)
 {
-	clef__conv as = way == CLEF__CONV_FORWARD ? *g : transposed(g);
+	const clef__conv as = clef__winograd_forward(g, way);
 	plan p;
 
 	return clef__conv_has_rows(g->param[MR]) && TAKES_TILES(g->param[TILES]) &&
-	       clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU && g->r == 3 && g->s == 3 && g->stride_h == 1 &&
-	       g->stride_w == 1 && g->dilation_h == 1 && g->dilation_w == 1 && g->groups == 1 && as.n > 0 && as.c > 0 &&
-	       as.k > 0 && as.oh > 0 && as.ow > 0 && as.h > 0 && as.w > 0 && make_plan(dev, &as, &p);
+	       clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU && clef__winograd_does(g) && make_plan(dev, &as, &p);
 }
 
 /* Few channels make small products; and transforming the weights, at each call, costs about as much as 32 tiles. */
 static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way)
 {
-	clef__conv as = way == CLEF__CONV_FORWARD ? *g : transposed(g);
+	const clef__conv as = clef__winograd_forward(g, way);
 
 	(void)dev;
-	return g->c >= MIN_WIDTH && g->k >= MIN_WIDTH &&
-	       (double)g->n * clef__divide_up(as.oh, 4) * clef__divide_up(as.ow, 4) >= MIN_TILES;
+	return g->c >= MIN_WIDTH && g->k >= MIN_WIDTH && clef__winograd_tiles(&as) >= MIN_TILES;
 }
 
 /* ---- launches ---- */
@@ -322,7 +324,7 @@ static clef_status forward(const clef__node *n, const clef__conv *g, const clef_
 static clef_status backward_data(const clef__node *n, const clef__conv *g, const clef_tensor *y, const clef_tensor *w,
 				 const clef__conv_epilogue *e, float beta, const clef_tensor *x)
 {
-	const clef__conv t = transposed(g);
+	const clef__conv t = clef__winograd_forward(g, CLEF__CONV_BACKWARD_DATA);
 
 	return run(n, &t, y, w, true, e, beta, x);
 }

@@ -95,9 +95,7 @@ static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way
 
 	(void)way;
 	if (!(clef__conv_has_rows(g->param[MR]) && TAKES_TILES(g->param[TILES])) || info->kind != CLEF_DEVICE_CPU ||
-	    g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 ||
-	    g->dilation_w != 1 || g->groups != 1 || g->n < 1 || g->c < 1 || g->k < 1 || g->oh < 1 || g->ow < 1 ||
-	    g->h < 1 || g->w < 1)
+	    !clef__winograd_does(g))
 		return false;
 	p = make_plan(dev, g);
 	return sizeof(float) * (p.v + p.p + p.turn + p.stage) <= info->local_memory;
@@ -109,7 +107,7 @@ static bool pays(const clef_device *dev, const clef__conv *g, clef__conv_way way
 {
 	(void)way;
 	return g->c >= MIN_WIDTH && g->k >= MIN_WIDTH && (double)g->c * g->k >= MIN_PAIRS(dev) &&
-	       (double)g->n * clef__divide_up(g->oh, 4) * clef__divide_up(g->ow, 4) >= MIN_TILES;
+	       clef__winograd_tiles(g) >= MIN_TILES;
 }
 
 /* ---- launches ---- */
