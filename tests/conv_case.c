@@ -8,6 +8,7 @@
 #include "check_clef.h"
 #include "check_conv.h"
 #include "conv_case.h"
+#include "conv_internal.h"
 
 /* ---- implementations ---- */
 
@@ -28,6 +29,16 @@ bool conv_has_cpu(void)
 	const clef_device_info *info = clef_device_get_info(test_device);
 
 	return info->kind == CLEF_DEVICE_CPU && info->local_memory >= 1024 * 1024;
+}
+
+bool conv_does_weights(int impl)
+{
+	const clef__conv_impl *of;
+
+	for (int i = 0; (of = clef__conv_impl_get(i)); i++)
+		if (strcmp(of->name, conv_impls[impl]) == 0)
+			return clef__conv_knows(of, CLEF__CONV_BACKWARD_WEIGHTS);
+	ck_abort_msg("%s is no implementation", conv_impls[impl]);
 }
 
 static void write_by(const char *problem, int impl, char text[CLEF__PROBLEM_TEXT])
@@ -69,21 +80,23 @@ static bool has_term(const clef__problem *p, const char *term)
 /* Where an implementation has no business to refuse. */
 static bool must(int impl, const char *problem)
 {
+	const clef_device_info *info = clef_device_get_info(test_device);
+	bool has_tiles = info->max_work_group >= 16 && info->local_memory >= 8192, for_winograd;
 	const clef_shape *w;
 	clef__problem p;
-	int64_t window;
 
 	ck_ok(clef__problem_parse(problem, &p));
 	w = &p.in[1].shape;
-	window = w->dim[2] * (w->ndim > 3 ? w->dim[3] : 1);
+	for_winograd = w->ndim == 4 && w->dim[2] == 3 && w->dim[3] == 3 && !has_term(&p, " g") &&
+		       !has_term(&p, " st") && !has_term(&p, " stw") && !has_term(&p, " d") && !has_term(&p, " dw");
 	switch ((conv_impl)impl) {
 	case CONV_WINOGRAD:
 	case CONV_WINOGRAD_WEIGHTS:
-		return conv_has_cpu() && w->ndim == 4 && w->dim[2] == 3 && window == 9 && !has_term(&p, " g") &&
-		       !has_term(&p, " st") && !has_term(&p, " stw") && !has_term(&p, " d") && !has_term(&p, " dw");
+		return conv_has_cpu() && for_winograd;
+	case CONV_WINOGRAD_GPU:
+		return has_tiles && for_winograd;
 	case CONV_GEMM: /* the longest strides of problems are 9 in one direction */
-		return clef_device_get_info(test_device)->max_work_group >= 16 &&
-		       clef_device_get_info(test_device)->local_memory >= 8192;
+		return has_tiles;
 	case CONV_IM2COL:
 		return !has_term(&p, " g");
 	case CONV_CPU:

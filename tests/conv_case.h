@@ -9,6 +9,7 @@
 typedef enum conv_impl {
 	CONV_WINOGRAD,
 	CONV_WINOGRAD_WEIGHTS,
+	CONV_WINOGRAD_GPU,
 	CONV_CPU,
 	CONV_CPU_WEIGHTS,
 	CONV_GEMM,
@@ -24,6 +25,9 @@ void conv_force_name(const char *impl);
 
 /* Whether the device is a CPU with the local memory that the kernels for CPUs are made for. */
 bool conv_has_cpu(void);
+
+/* Whether an implementation has a gradient of weights of its own. */
+bool conv_does_weights(int impl);
 
 /* The problem by an implementation, into p; false where the device does not do it, for which there is one way only. */
 bool conv_case_parse(const char *problem, int impl, clef__problem *p);

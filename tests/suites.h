@@ -59,6 +59,7 @@
 	X(conv_cpu) \
 	X(conv_weights) \
 	X(conv_gemm) \
+	X(conv_winograd_gpu) \
 	X(tuning_choice) \
 	X(tuning_candidates) \
 	X(norm) \

@@ -12,13 +12,14 @@
  *
  * There are several implementations, and the forward step and each of the two gradients take the first that pays for
  * their shape on the device: "winograd" and "winograd_weights" (CPUs, 3 x 3 with stride 1: a quarter of the
- * multiplications), "cpu" and "cpu_weights" (CPUs: straight from the images), "gemm" (GPUs: matrix products straight
- * from the images), "im2col" (products of matrices made of them), "direct" (by the definition: every shape, on every
- * device). The environment variable CLEF_CONV names one to use for all that it can compute, and is read at each call; a
- * convolution that it does not do then fails with CLEF_ERROR_UNSUPPORTED.
- * Which one runs shows in the last bits of a result only, those of winograd being off by up to about 1e-6 of the sum of
- * the products' sizes. NaN and infinity in x reach the results that they reach by the definition, and no others; one in
- * w meets the zeros of the padding with some implementations and not with others, as in PyTorch.
+ * multiplications), "winograd_gpu" (GPUs: the same but for the weights, with many channels), "cpu" and "cpu_weights"
+ * (CPUs: straight from the images), "gemm" (GPUs: matrix products straight from the images), "im2col" (products of
+ * matrices made of them), "direct" (by the definition: every shape, on every device). The environment variable
+ * CLEF_CONV names one to use for all that it can compute, and is read at each call; a convolution that it does not do
+ * then fails with CLEF_ERROR_UNSUPPORTED. Which one runs shows in the last bits of a result only, those of winograd
+ * being off by up to about 3e-6 of the sum of the products' sizes. NaN and infinity in x reach the results that they
+ * reach by the definition, and no others; one in w meets the zeros of the padding with some implementations and not
+ * with others, as in PyTorch.
  *
  * Errors of all of them: CLEF_ERROR_SHAPE for shapes that do not fit each other, the groups, or the padding, and for a
  * kernel larger than the padded image; CLEF_ERROR_INVALID for options out of range.

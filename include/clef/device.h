@@ -8,8 +8,8 @@
  *   CLEF_KERNELS   folder to read the .cl files from, instead of those built into the library
  *   CLEF_PROFILE   1: time every kernel, and print a table to standard error when the device is closed
  *   CLEF_GEMM      the matrix product to use ("cpu", "clblast", "plain") instead of the best that fits
- *   CLEF_CONV      the convolution to use where it can ("winograd", "winograd_weights", "cpu", "cpu_weights", "gemm",
- *                  "im2col", "direct") instead of the best that fits; see conv.h
+ *   CLEF_CONV      the convolution to use where it can ("winograd", "winograd_weights", "winograd_gpu", "cpu",
+ *                  "cpu_weights", "gemm", "im2col", "direct") instead of the best that fits; see conv.h
  *   CLEF_TUNING    file of the choices among implementations that were measured; see tune.h. Default
  *                  $XDG_DATA_HOME/clef/tuning.json, else ~/.local/share/clef/tuning.json; "" uses none
  *   CLEF_TUNE_MS   milliseconds, 0 to 1000000, that may be spent on measuring when a convolution or matrix product of

@@ -70,7 +70,9 @@ static const clef__term terms_conv_transpose1d[] = { SIZES1, NUMBER("op", op, 0,
 #define MOST_OF(name, sizes)                                                                                           \
 	BY(name, cpu, sizes), BY(name, cpu_weights, sizes), BY(name, gemm, sizes), BY(name, im2col, sizes),            \
 		BY(name, direct, sizes)
-#define EVERY_OF(name, sizes) BY(name, winograd, sizes), BY(name, winograd_weights, sizes), MOST_OF(name, sizes)
+#define EVERY_OF(name, sizes)                                                                                          \
+	BY(name, winograd, sizes), BY(name, winograd_weights, sizes), BY(name, winograd_gpu, sizes),                   \
+		MOST_OF(name, sizes)
 
 /* clang-format off */
 static const char *const problems_conv2d[] = {

@@ -9,13 +9,14 @@
 
 #include "check_conv.h"
 
-const char *const clef__conv_words[] = { "auto", "winograd", "winograd_weights", "cpu", "cpu_weights",
-					 "gemm", "im2col",   "direct",           NULL };
+const char *const clef__conv_words[] = { "auto",        "winograd", "winograd_weights", "winograd_gpu", "cpu",
+					 "cpu_weights", "gemm",     "im2col",           "direct",       NULL };
 
 typedef enum way {
 	AUTO,
 	WINOGRAD,
 	WINOGRAD_WEIGHTS,
+	WINOGRAD_GPU,
 } way;
 
 /* Defaults filled in; rows first, then columns. */
@@ -78,7 +79,7 @@ static bool winograd_fits(const clef__conv_problem *o)
  * it is the library's choice for a gradient that the other one does not know. */
 static void set_tolerance(clef__problem *p, const clef__conv_problem *o)
 {
-	bool fits = winograd_fits(o), wanted = fits && o->by <= WINOGRAD_WEIGHTS;
+	bool fits = winograd_fits(o), wanted = fits && o->by <= WINOGRAD_GPU;
 
 	p->tolerance = wanted ? 2e-4 : o->act.kind > CLEF_ACT_RELU ? CLEF__TOLERANCE : 0;
 	p->gradient_tolerance = wanted || (fits && o->c >= 16 && o->k >= 16) ? 2e-4 : 2e-5;

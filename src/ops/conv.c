@@ -7,10 +7,10 @@
 #include "conv_internal.h"
 
 /* In order of preference; the last one always fits. */
-static const clef__conv_impl *const impls[] = { &clef__conv_winograd, &clef__conv_winograd_weights,
-						&clef__conv_cpu,      &clef__conv_cpu_weights,
-						&clef__conv_gemm,     &clef__conv_im2col,
-						&clef__conv_direct };
+static const clef__conv_impl *const impls[] = { &clef__conv_winograd,     &clef__conv_winograd_weights,
+						&clef__conv_winograd_gpu, &clef__conv_cpu,
+						&clef__conv_cpu_weights,  &clef__conv_gemm,
+						&clef__conv_im2col,       &clef__conv_direct };
 
 /* ---- for the implementations ---- */
 

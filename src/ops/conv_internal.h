@@ -70,8 +70,8 @@ typedef struct clef__conv_impl {
 	bool gates;
 } clef__conv_impl;
 
-extern const clef__conv_impl clef__conv_winograd, clef__conv_winograd_weights, clef__conv_cpu, clef__conv_cpu_weights,
-	clef__conv_gemm, clef__conv_im2col, clef__conv_direct;
+extern const clef__conv_impl clef__conv_winograd, clef__conv_winograd_weights, clef__conv_winograd_gpu, clef__conv_cpu,
+	clef__conv_cpu_weights, clef__conv_gemm, clef__conv_im2col, clef__conv_direct;
 
 /* The geometry as two arguments of a kernel: twins of those in cl/conv.clh. */
 clef__arg clef__conv_size(const clef__conv *g);

@@ -13,7 +13,7 @@ from binding import ClefError
 from case import Row
 
 # Every one is made to take part.
-WAYS = ["", "direct", "im2col", "winograd", "winograd_weights", "cpu", "cpu_weights", "gemm"]
+WAYS = ["", "direct", "im2col", "winograd", "winograd_weights", "winograd_gpu", "cpu", "cpu_weights", "gemm"]
 MODES = {"CLEF_PAD_ZEROS": "constant", "CLEF_PAD_REFLECT": "reflect", "CLEF_PAD_REPLICATE": "replicate",
 	"CLEF_PAD_CIRCULAR": "circular"}
 # The names of clef's sides, from the last dimension's first side, in PyTorch's order.
