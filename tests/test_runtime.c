@@ -253,6 +253,44 @@ START_TEST(uploads_that_are_too_large_for_the_ring)
 }
 END_TEST
 
+/* Those that an idle device copies itself, and the same behind a kernel: the caller's memory is free at once. */
+START_TEST(uploads_to_an_idle_device)
+{
+	enum { COUNT = 80000 };
+	clef__buffer *b = ck_new(clef__buffer_new(test_device, 4 * COUNT)),
+		     *other = ck_new(clef__buffer_new(test_device, 4 * COUNT));
+	clef_tensor *x = view(b, 0, COUNT), *y = view(other, 0, COUNT);
+	int32_t *data = malloc(4 * COUNT), *got = malloc(4 * COUNT);
+
+	for (int round = 0; round < 8; round++) {
+		bool idle = round % 2 == 0;
+
+		ck_ok(clef_finish(test_device));
+		if (!idle)
+			ck_ok(clef_copy(x, y));
+		for (int i = 0; i < COUNT; i++)
+			data[i] = i * 7 + round;
+		ck_ok(clef_write(x, data, 4 * COUNT));
+		memset(data, -1, 4 * COUNT);
+		ck_ok(clef_read(x, got, 4 * COUNT));
+		for (int i = 0; i < COUNT; i++)
+			ck_assert_int_eq(got[i], i * 7 + round);
+		if (idle)
+			continue;
+		/* What the kernel has read was there before. */
+		ck_ok(clef_read(y, got, 4 * COUNT));
+		for (int i = 0; i < COUNT; i++)
+			ck_assert_int_eq(got[i], i * 7 + round - 1);
+	}
+	clef_tensor_free(x);
+	clef_tensor_free(y);
+	clef__buffer_release(b);
+	clef__buffer_release(other);
+	free(data);
+	free(got);
+}
+END_TEST
+
 /* A buffer that goes back while a kernel that reads it is queued may be handed out and written at once. */
 START_TEST(released_buffer_is_reused_behind_the_queue)
 {
@@ -410,6 +448,7 @@ Suite *runtime_suite(void)
 	tcase_add_checked_fixture(c, device_setup, device_teardown);
 	tcase_add_test(c, uploads_keep_their_order);
 	tcase_add_test(c, uploads_of_odd_sizes);
+	tcase_add_test(c, uploads_to_an_idle_device);
 	tcase_add_test(c, uploads_that_are_too_large_for_the_ring);
 	tcase_add_test(c, released_buffer_is_reused_behind_the_queue);
 	suite_add_tcase(s, c);
