@@ -128,7 +128,8 @@ START_TEST(made_again)
 {
 	layer l;
 	clef_tensor *other;
-	static float v[K * C * 9], y[OUT];
+	static float v[K * C * 9 + 1], y[OUT];
+	const size_t bytes = sizeof(v) - sizeof(*v);
 
 	if (!is_there(kept_by[_i]))
 		test_skip("no such implementation here");
@@ -137,8 +138,11 @@ START_TEST(made_again)
 	run(&l, false, y);
 	for (int i = 0; i < CLEF_COUNT(v); i++)
 		v[i] = gemm_next_value(false);
-	ck_ok(clef_write(l.leaf[W], v, sizeof(v)));
+	ck_ok(clef_write(l.leaf[W], v, bytes));
 	expect_right(&l, "writing the weights");
+	ck_ok(clef_tape_begin_no_grad(l.tape));
+	ck_ok(clef_write(ck_new(clef_flatten(l.leaf[W])), v + 1, bytes));
+	expect_right(&l, "writing a view of the weights");
 	ck_ok(clef_write(l.leaf[BIAS], v, K * sizeof(float)));
 	expect_right(&l, "writing the bias");
 	ck_ok(clef_copy(other, l.leaf[W]));

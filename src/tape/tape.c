@@ -187,7 +187,7 @@ clef_tensor *clef_input(clef_tape *tape, const clef_array *array)
 		return NULL;
 	}
 	x = new_input("clef_input", tape, array->dtype, array->shape);
-	if (x && !tape->dry && clef_write(x, array->data, (size_t)x->numel * clef_dtype_size(x->dtype)))
+	if (x && !tape->dry && clef__tensor_start(x, array->data, (size_t)x->numel * clef_dtype_size(x->dtype)))
 		return NULL;
 	return x;
 }

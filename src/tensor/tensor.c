@@ -155,7 +155,7 @@ clef_status clef_read(const clef_tensor *x, void *data, size_t bytes)
 	return clef__buffer_read(x->buffer, x->offset * clef_dtype_size(x->dtype), data, bytes);
 }
 
-clef_status clef_write(clef_tensor *x, const void *data, size_t bytes)
+clef_status clef__tensor_start(clef_tensor *x, const void *data, size_t bytes)
 {
 	clef_status status = check_transfer("clef_write", x, data, bytes);
 
@@ -165,9 +165,15 @@ clef_status clef_write(clef_tensor *x, const void *data, size_t bytes)
 		return clef__fail(CLEF_ERROR_STATE, "clef_write: the tensor %s has no memory yet%s",
 				  CLEF__SHAPE_TEXT(x->shape),
 				  x->tape ? "" : ": call clef_params_commit() for a parameter");
-	if (!x->tape)
-		clef__device_touch(x->dev);
 	return clef__buffer_write(x->buffer, x->offset * clef_dtype_size(x->dtype), data, bytes);
+}
+
+/* A tape's tensor may be a view of a leaf. */
+clef_status clef_write(clef_tensor *x, const void *data, size_t bytes)
+{
+	if (x)
+		clef__device_touch(x->dev);
+	return clef__tensor_start(x, data, bytes);
 }
 
 double clef_item(const clef_tensor *x)

@@ -40,6 +40,9 @@ clef_tensor *clef__tensor_view(clef_device *dev, clef_dtype dtype, clef_shape sh
 
 void clef__tensor_retain(clef_tensor *leaf);
 
+/* clef_write() for the first values of a tensor, whose memory is no other's. */
+clef_status clef__tensor_start(clef_tensor *x, const void *data, size_t bytes);
+
 /* Fails with "WHAT: ..." when x was of a recording that is over, or was given back before: its memory may be another
  * tensor's by now. */
 clef_status clef__tensor_check(const char *what, const clef_tensor *x);
