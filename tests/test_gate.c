@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check_clef.h"
-#include "conv_internal.h"
+#include "conv_task.h"
 #include "gemm.h"
 #include "gemm_case.h"
 
@@ -170,22 +169,8 @@ static int compare(body f, float nan_at)
 START_TEST(each_convolution)
 {
 	const clef__conv_impl *impl = clef__conv_impl_get(_i);
-	const clef__conv g = { .n = N,
-			       .c = K,
-			       .h = SIZE,
-			       .w = SIZE,
-			       .k = K,
-			       .r = 3,
-			       .s = 3,
-			       .oh = SIZE,
-			       .ow = SIZE,
-			       .stride_h = 1,
-			       .stride_w = 1,
-			       .pad_top = 1,
-			       .pad_left = 1,
-			       .dilation_h = 1,
-			       .dilation_w = 1,
-			       .groups = 1 };
+	const clef__conv g = conv_whole(&(clef__conv){
+		.n = N, .c = K, .h = SIZE, .w = SIZE, .k = K, .r = 3, .s = 3, .pad_top = 1, .pad_left = 1 });
 	clef__conv first = g;
 
 	first.c = C;

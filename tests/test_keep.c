@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check_clef.h"
-#include "conv_internal.h"
+#include "conv_task.h"
 #include "gemm_case.h"
 
 enum { C = 17, K = 18, SIZE = 16, OUT = K * SIZE * SIZE };
@@ -37,22 +36,8 @@ static clef_tensor *leaf(clef_shape shape)
 /* Whether the implementation is one for this device. */
 static bool is_there(const char *by)
 {
-	const clef__conv g = { .n = 1,
-			       .c = C,
-			       .h = SIZE,
-			       .w = SIZE,
-			       .k = K,
-			       .r = 3,
-			       .s = 3,
-			       .oh = SIZE,
-			       .ow = SIZE,
-			       .stride_h = 1,
-			       .stride_w = 1,
-			       .pad_top = 1,
-			       .pad_left = 1,
-			       .dilation_h = 1,
-			       .dilation_w = 1,
-			       .groups = 1 };
+	const clef__conv g = conv_whole(&(clef__conv){
+		.n = 1, .c = C, .h = SIZE, .w = SIZE, .k = K, .r = 3, .s = 3, .pad_top = 1, .pad_left = 1 });
 
 	for (int i = 0; clef__conv_impl_get(i); i++)
 		if (strcmp(clef__conv_impl_get(i)->name, by) == 0)
