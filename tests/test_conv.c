@@ -162,7 +162,7 @@ static void random_case(char *text, size_t size)
 /* Some tests of some each, so that none runs out of time. */
 START_TEST(random_combinations)
 {
-	int count = test_small() ? 0 : test_long() ? 300 : 10;
+	int count = test_small() ? 0 : test_long() ? 300 : 25;
 
 	state = (uint64_t)_i + 1;
 	for (int i = 0; i < count; i++) {
