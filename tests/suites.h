@@ -15,6 +15,7 @@
 	X(device) \
 	X(cache) \
 	X(cache_folder) \
+	X(compile) \
 	X(runtime) \
 	X(launch) \
 	X(gemm) \

@@ -81,6 +81,7 @@ START_TEST(defines_and_options_are_part_of_the_key)
 		launch_with(dev, "#define A 2\n", false);
 		launch_with(dev, NULL, true);
 		launch_with(dev, "", false);
+		ck_ok(clef_finish(dev));
 		ck_assert_uint_eq(clef_device_get_stats(dev).programs_built, i ? 0 : 4);
 		ck_assert_uint_eq(clef_device_get_stats(dev).programs_cached, i ? 4 : 0);
 		clef_device_close(dev);

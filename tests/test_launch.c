@@ -53,9 +53,12 @@ static clef_device_info *info(void)
 /* Launches kernel `k` of NAME.cl with one work-item and y as its argument. */
 static clef_status launch_one(const char *name, const char *kernel)
 {
-	return clef__launch(test_device,
-			    &(clef__launch_opts){
-				    .program = name, .kernel = kernel, .global = { 1 }, .args = { CLEF__TENSOR(y) } });
+	clef_status status = clef__launch(
+		test_device, &(clef__launch_opts){
+				     .program = name, .kernel = kernel, .global = { 1 }, .args = { CLEF__TENSOR(y) } });
+
+	/* On PoCL it has waited for its kernel. */
+	return status ? status : clef_finish(test_device);
 }
 
 static int32_t first_value(void)

@@ -109,6 +109,9 @@ CLEF_API int clef_device_find(const char *which);
  *
  * A small known product of matrices is computed and checked; an implementation that fails is set aside with a warning
  * (see clef_log_set()) and the next one is used. One that passed is remembered in the kernel cache.
+ *
+ * On PoCL POCL_WORK_GROUP_SPECIALIZATION=0 is put into the environment, unless it is there already: kernels are then
+ * compiled once, not once more for each size of work-group.
  */
 CLEF_API clef_device *clef_device_open(const char *which);
 
@@ -119,7 +122,9 @@ CLEF_API void clef_device_close(clef_device *dev);
 /* Valid as long as the device; NULL for NULL. */
 CLEF_API const clef_device_info *clef_device_get_info(const clef_device *dev);
 
-/* Waits until the device has done all that was enqueued. Errors: CLEF_ERROR_OPENCL, if it failed meanwhile. */
+/* Waits until the device has done all that was enqueued. Errors: CLEF_ERROR_OPENCL, if it failed meanwhile. Like every
+ * call that waits it also has the errors of what was enqueued before: on PoCL kernels that are not compiled yet wait
+ * until then, and are compiled several at a time. */
 CLEF_API clef_status clef_finish(clef_device *dev);
 
 /* Counters since the device was opened, and memory at this moment, in bytes. */

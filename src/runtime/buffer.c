@@ -76,6 +76,10 @@ clef_status clef__buffer_write(clef__buffer *b, size_t offset, const void *data,
 
 	if (!bytes)
 		return CLEF_OK;
+	if (clef__defers(dev, NULL))
+		return clef__defer_upload(b, offset, data, bytes);
+	if (clef__deferred_run(dev))
+		return clef_error_status();
 	if (!wait) {
 		stage = take_stage(dev, bytes);
 		if (!stage)
@@ -101,6 +105,8 @@ clef_status clef__buffer_read(const clef__buffer *b, size_t offset, void *data, 
 
 	if (!bytes)
 		return CLEF_OK;
+	if (clef__deferred_run(b->dev))
+		return clef_error_status();
 	code = clEnqueueReadBuffer(b->dev->queue, b->mem, CL_TRUE, b->start + offset, bytes, data, 0, NULL, NULL);
 	b->dev->launches_done = b->dev->stats.launches;
 	return code ? clef__cl_fail(b->dev, code, "clEnqueueReadBuffer") : CLEF_OK;

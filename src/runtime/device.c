@@ -3,6 +3,7 @@
  * Finding, opening and closing devices. Everything is enumerated first, into one flat list, so that every way of
  * choosing is a predicate over that list and a wrong choice can show the whole of it.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 
 #include "opencl.h"
@@ -222,6 +223,14 @@ int clef_device_find(const char *which)
 	return number;
 }
 
+/* PoCL shall compile each kernel once, not once more for each size of work-group: starts take half as long, and steps
+ * no longer. It looks at this with each launch. */
+static void shorten_starts(const clef_device *dev)
+{
+	if (clef__is_pocl(dev))
+		setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
+}
+
 static clef_device *open_found(const found *f)
 {
 	clef_device *dev;
@@ -231,10 +240,12 @@ static clef_device *open_found(const found *f)
 	if (!dev)
 		return NULL;
 	dev->references = 1;
+	dev->deferred_end = &dev->deferred;
 	dev->info = f->info;
 	dev->id = f->id;
 	memcpy(dev->max_item_size, f->max_item_size, sizeof(dev->max_item_size));
 	clGetDeviceInfo(f->id, CL_DEVICE_PLATFORM, sizeof(platform), &platform, NULL);
+	shorten_starts(dev);
 	if (open_context(dev, platform)) {
 		clef_device_close(dev);
 		return NULL;
@@ -263,6 +274,7 @@ static void destroy(clef_device *dev)
 {
 	/* The profile's probe makes and drops buffers, which must not end the device a second time. */
 	dev->references = 1;
+	clef__deferred_free(dev);
 	if (dev->queue)
 		clFinish(dev->queue);
 	if (dev->profile)
@@ -319,6 +331,8 @@ clef_status clef_finish(clef_device *dev)
 
 	if (!dev)
 		return clef__null_argument("clef_finish");
+	if (clef__deferred_run(dev))
+		return clef_error_status();
 	code = clFinish(dev->queue);
 	dev->launches_done = dev->stats.launches;
 	return code ? clef__cl_fail(dev, code, "clFinish") : CLEF_OK;

@@ -12,12 +12,13 @@
 #include "gemm.h"
 
 /* The most that an engine's check may have. */
-enum { MAX_M = 21, MAX_N = 35, MAX_K = 50, MATRICES = 2, FEW = 7 };
+enum { MAX_M = 21, MAX_N = 35, MAX_K = 50, MATRICES = 2, FEW = 7, PRODUCTS = 9, C_SIZE = MATRICES * MAX_M * MAX_N };
 
 typedef struct operands {
-	int m, n, k;
-	float a[MATRICES * MAX_M * MAX_K], b[MATRICES * MAX_K * MAX_N], c[MATRICES * MAX_M * MAX_N];
+	float a[MATRICES * MAX_M * MAX_K], b[MATRICES * MAX_K * MAX_N], c[PRODUCTS * C_SIZE];
 	clef__buffer *buffer[3];
+	clef__gemm_opts product[PRODUCTS]; /* enqueued, each with a part of c */
+	int products;
 } operands;
 
 /* ---- the product ---- */
@@ -34,7 +35,7 @@ static void fill(float *x, int n, unsigned seed)
 static bool is_right(const operands *o, const clef__gemm_opts *g, int i)
 {
 	const float *a = o->a + (size_t)i * g->a_step, *b = o->b + (size_t)i * g->b_step;
-	const float *c = o->c + (size_t)i * g->c_step;
+	const float *c = o->c + g->c_offset + (size_t)i * g->c_step;
 
 	for (int row = 0; row < g->m; row++)
 		for (int column = 0; column < g->n; column++) {
@@ -49,70 +50,79 @@ static bool is_right(const operands *o, const clef__gemm_opts *g, int i)
 	return true;
 }
 
-/* One product. An engine that cannot do it is as bad as one that does it wrong, unless it is memory that it lacks. */
-static clef_status check_one(clef_device *dev, const clef__gemm_engine *e, operands *o, int trans, int batch,
-			     bool *good)
+static clef_status enqueue(clef_device *dev, const clef__gemm_engine *e, operands *o, int m, int trans, int batch)
 {
-	clef__gemm_opts g = { .trans_a = trans & 1,
-			      .trans_b = trans & 2,
-			      .m = o->m,
-			      .n = o->n,
-			      .k = o->k,
-			      .alpha = 1,
-			      .a = o->buffer[0],
-			      .b = o->buffer[1],
-			      .c = o->buffer[2],
-			      .lda = trans & 1 ? o->m : o->k,
-			      .ldb = trans & 2 ? o->k : o->n,
-			      .ldc = o->n,
-			      .batch = batch,
-			      .a_step = (size_t)o->m * (size_t)o->k,
-			      .b_step = (size_t)o->k * (size_t)o->n,
-			      .c_step = (size_t)o->m * (size_t)o->n };
-	clef_status status;
+	const int n = e->check[1], k = e->check[2];
+	clef__gemm_opts *g = &o->product[o->products];
 
-	/* At beta 0 these must not be read. */
-	for (int i = 0; i < CLEF_COUNT(o->c); i++)
-		o->c[i] = NAN;
-	status = clef__buffer_write(o->buffer[2], 0, o->c, sizeof(o->c));
-	if (!status)
-		status = e->run(dev, &g);
-	if (!status)
-		status = clef__buffer_read(o->buffer[2], 0, o->c, sizeof(o->c));
-	for (int i = 0; i < batch && !status && *good; i++)
-		*good = is_right(o, &g, i);
-	if (!status || status == CLEF_ERROR_MEMORY || status == CLEF_ERROR_DEVICE_MEMORY || status == CLEF_ERROR_IO)
-		return status;
-	*good = false;
-	return CLEF_OK;
+	*g = (clef__gemm_opts){ .trans_a = trans & 1,
+				.trans_b = trans & 2,
+				.m = m,
+				.n = n,
+				.k = k,
+				.alpha = 1,
+				.a = o->buffer[0],
+				.b = o->buffer[1],
+				.c = o->buffer[2],
+				.c_offset = (size_t)(C_SIZE * o->products++),
+				.lda = trans & 1 ? m : k,
+				.ldb = trans & 2 ? k : n,
+				.ldc = n,
+				.batch = batch,
+				.a_step = (size_t)m * (size_t)k,
+				.b_step = (size_t)k * (size_t)n,
+				.c_step = (size_t)m * (size_t)n };
+	return e->run(dev, g);
 }
 
+/* All before one is looked at, so that what they need is compiled together. */
+static clef_status enqueue_all(clef_device *dev, const clef__gemm_engine *e, operands *o)
+{
+	clef_status status = CLEF_OK;
+
+	for (int trans = 0; trans < 4 && !status; trans++) {
+		status = enqueue(dev, e, o, e->check[0], trans, MATRICES);
+		if (!status && e->own_batch)
+			status = enqueue(dev, e, o, e->check[0], trans, 1);
+	}
+	if (!status && e->program_of_few)
+		status = enqueue(dev, e, o, FEW, 2, MATRICES);
+	return status;
+}
+
+/* An engine that cannot do a product is as bad as one that does it wrong, unless it is memory that it lacks. */
 static clef_status check_all(clef_device *dev, const clef__gemm_engine *e, operands *o, bool *good)
 {
 	clef_status status = clef__buffer_write(o->buffer[0], 0, o->a, sizeof(o->a));
 
 	if (!status)
 		status = clef__buffer_write(o->buffer[1], 0, o->b, sizeof(o->b));
-	for (int trans = 0; trans < 4 && !status && *good; trans++) {
-		status = check_one(dev, e, o, trans, MATRICES, good);
-		if (!status && *good && e->own_batch)
-			status = check_one(dev, e, o, trans, 1, good);
-	}
-	if (!status && *good && e->program_of_few) {
-		o->m = FEW;
-		status = check_one(dev, e, o, 2, MATRICES, good);
-	}
-	return status;
+	if (!status)
+		status = clef__buffer_write(o->buffer[2], 0, o->c, sizeof(o->c));
+	if (!status)
+		status = enqueue_all(dev, e, o);
+	if (!status)
+		status = clef__buffer_read(o->buffer[2], 0, o->c, sizeof(o->c));
+	for (int p = 0; p < o->products && !status; p++)
+		for (int i = 0; i < o->product[p].batch && *good; i++)
+			*good = is_right(o, &o->product[p], i);
+	if (!status || status == CLEF_ERROR_MEMORY || status == CLEF_ERROR_DEVICE_MEMORY || status == CLEF_ERROR_IO)
+		return status;
+	*good = false;
+	return CLEF_OK;
 }
 
 static clef_status compute(clef_device *dev, const clef__gemm_engine *e, bool *good)
 {
-	operands o = { .m = e->check[0], .n = e->check[1], .k = e->check[2] };
+	operands o = { 0 };
 	const size_t sizes[3] = { sizeof(o.a), sizeof(o.b), sizeof(o.c) };
 	clef_status status = CLEF_OK;
 
 	fill(o.a, CLEF_COUNT(o.a), 1);
 	fill(o.b, CLEF_COUNT(o.b), 2);
+	/* At beta 0 these must not be read. */
+	for (int i = 0; i < CLEF_COUNT(o.c); i++)
+		o.c[i] = NAN;
 	for (int i = 0; i < 3 && !status; i++) {
 		o.buffer[i] = clef__buffer_new(dev, sizes[i]);
 		status = o.buffer[i] ? CLEF_OK : clef_error_status();

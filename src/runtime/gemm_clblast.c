@@ -111,6 +111,8 @@ clef_status clef__gemm_clblast(clef_device *dev, const clef__gemm_opts *g)
 	double start = 0;
 	CLBlastStatusCode code;
 
+	if (clef__deferred_run(dev))
+		return clef_error_status();
 	/* CLBlast launches several kernels and gives an event for the last one only. */
 	if (dev->profile) {
 		clFinish(dev->queue);

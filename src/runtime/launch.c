@@ -114,17 +114,13 @@ static cl_int enqueue(clef_device *dev, const clef__kernel *k, const clef__launc
 	return code;
 }
 
-clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts)
+clef_status clef__launch_now(clef_device *dev, clef__kernel *k, const clef__launch_opts *opts)
 {
-	clef__kernel *k;
 	size_t local[3] = { opts->local[0], CLEF__MAX(opts->local[1], 1), CLEF__MAX(opts->local[2], 1) };
 	cl_uint index = 0;
 	cl_int code;
 
-	if (!opts->global[0])
-		return CLEF_OK;
-	k = clef__kernel_get(dev, opts);
-	if (!k || check_local_memory(dev, k, opts))
+	if (clef__kernel_build(dev, k) || check_local_memory(dev, k, opts))
 		return clef_error_status();
 	for (const clef__arg *arg = opts->args; arg->kind != CLEF__ARG_END; arg++)
 		if (set_arg(dev, k, &index, arg))
@@ -145,6 +141,21 @@ clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts)
 									   : CLEF_ERROR_OPENCL,
 				  "kernel %s of %s.cl on %s: %s (%d)", k->name, opts->program, dev->info.name,
 				  clef__cl_error(code), (int)code);
+	return CLEF_OK;
+}
+
+clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts)
+{
+	clef__kernel *k;
+
+	if (!opts->global[0])
+		return CLEF_OK;
+	k = clef__kernel_find(dev, opts);
+	if (!k)
+		return clef_error_status();
+	if (clef__defers(dev, k) ? clef__defer_launch(dev, k, opts)
+				 : clef__deferred_run(dev) || clef__launch_now(dev, k, opts))
+		return clef_error_status();
 	dev->stats.launches++;
 	dev->stats.flops += opts->flops;
 	dev->stats.bytes += opts->bytes;

@@ -281,8 +281,8 @@ clef_status clef__launch_measure(clef_device *dev, const char *problem, const cl
 
 	if (status)
 		return status;
-	k = clef__kernel_get(dev, &held->opts);
-	if (!k)
+	k = clef__kernel_find(dev, &held->opts);
+	if (!k || clef__kernel_build(dev, k))
 		return clef_error_status();
 	dev->tuning->measuring = true;
 	status = subject_make(dev, held, &s);

@@ -15,6 +15,7 @@
 typedef struct clef__kernel clef__kernel;
 typedef struct clef__program clef__program;
 typedef struct clef__profile clef__profile;
+typedef struct clef__deferred clef__deferred;
 
 struct clef__buffer {
 	clef_device *dev; /* held while the buffer is in use, not while it is pooled */
@@ -65,7 +66,8 @@ struct clef_device {
 	clef__program *programs;                          /* list */
 	clef__kernel **kernels;                           /* hash table, open addressing, a power of two */
 	int kernel_capacity, kernel_count;
-	char *cache_folder; /* NULL: no cache */
+	clef__deferred *deferred, **deferred_end; /* in order; see deferred.c */
+	char *cache_folder;                       /* NULL: no cache */
 	bool cache_warned;
 	uint32_t gemm_checked, gemm_bad;  /* bits by engine */
 	int gemm_forced;                  /* engine named by $CLEF_GEMM, or -1 */
@@ -74,11 +76,27 @@ struct clef_device {
 	clef__profile *profile; /* NULL unless profiling */
 };
 
+typedef struct clef__text {
+	char *data;
+	size_t size, capacity;
+} clef__text;
+
+struct clef__program {
+	clef__program *next;
+	char *name, *defines;
+	bool exact;
+	cl_program program; /* NULL until it is built */
+	clef__text key;     /* what the cache knows it by; dropped when it is built or fails */
+	size_t source;      /* where in the key its source begins */
+	bool wanted;        /* in a list of clef__programs_build() */
+	bool aside;         /* another process may have put it into the cache */
+};
+
 struct clef__kernel {
 	clef__program *program;
 	const char *name;
 	uint64_t hash;
-	cl_kernel kernel;
+	cl_kernel kernel;       /* NULL until it is built */
 	size_t work_group_size; /* the most that this kernel takes here */
 	cl_ulong local_memory;  /* bytes of what it declares itself, without its arguments */
 	/* Work-group sizes that are kept for launches of 2^i work-items and more; 0: none; UINT16_MAX: not looked up
@@ -91,6 +109,7 @@ struct clef__kernel {
 
 /* The work-group size by the rules, and *size as it is kept for the launch, or 0. While problems are collected the
  * launch is held, to be measured afterwards; which fails without memory. */
+clef_status clef__launch_now(clef_device *dev, clef__kernel *k, const clef__launch_opts *opts);
 size_t clef__launch_shipped_group(const clef_device *dev, const clef__kernel *k, const clef__launch_opts *opts);
 clef_status clef__launch_group(clef_device *dev, clef__kernel *k, const clef__launch_opts *opts, size_t *size);
 
@@ -114,10 +133,42 @@ void clef__pool_free(clef_device *dev);
 
 void clef__stages_free(clef_device *dev);
 
+/* ---- deferred.c: launches and uploads that wait for kernels to be compiled ---- */
+
+/* Whether this one waits: behind others, or until its kernel, which may be NULL for an upload, is compiled. */
+bool clef__defers(const clef_device *dev, const clef__kernel *k);
+clef_status clef__defer_launch(clef_device *dev, clef__kernel *k, const clef__launch_opts *opts);
+clef_status clef__defer_upload(const clef__buffer *b, size_t offset, const void *data, size_t bytes);
+
+/* Compiles what is missing and enqueues what waits. After a failure what is left of it is dropped. Comes before all
+ * that waits for the queue or enqueues past clef__launch(). */
+clef_status clef__deferred_run(clef_device *dev);
+void clef__deferred_free(clef_device *dev);
+
+/* ---- compile.c ---- */
+
+bool clef__is_pocl(const clef_device *dev);
+
+/* Whether programs compile faster several at a time than one by one. */
+bool clef__compiles_in_parallel(const clef_device *dev);
+
+/* Builds the programs, several at a time. Those that fail are left to clef__program_build(), which says why. */
+void clef__programs_build(clef_device *dev, clef__program **program, int count);
+
+/* ---- source.c ---- */
+
+/* The key of the cache is all that the binary depends on; the source stands at its end, behind *prefix bytes. */
+clef_status clef__source_key(const clef_device *dev, const char *name, const char *defines, bool exact, clef__text *key,
+			     size_t *prefix);
+const char *clef__build_options(bool exact);
+
 /* ---- program.c ---- */
 
-/* The kernel, compiled if it has not been yet. NULL on failure. */
-clef__kernel *clef__kernel_get(clef_device *dev, const clef__launch_opts *opts);
+/* The kernel, which may have to be built before its use. NULL on failure. */
+clef__kernel *clef__kernel_find(clef_device *dev, const clef__launch_opts *opts);
+clef_status clef__kernel_build(clef_device *dev, clef__kernel *k);
+clef_status clef__program_build(clef_device *dev, clef__program *p);
+void clef__program_build_aside(clef_device *dev, clef__program *p);
 void clef__programs_free(clef_device *dev);
 
 /* All that the results of a program may depend on, in one number: device, driver and source. */

@@ -54,6 +54,8 @@ static cl_mem create(clef_device *dev, size_t bytes)
 			}
 		}
 		/* Pooled buffers may still be queued; the driver frees them when they no longer are. */
+		if (clef__deferred_run(dev))
+			return NULL;
 		clef_device_trim(dev);
 		clFinish(dev->queue);
 	}

@@ -15,30 +15,25 @@ typedef struct known_problem {
 	const char *vendor;       /* part of the device's vendor; NULL: any */
 	bool gpu;                 /* of GPUs only */
 	const char *from, *below; /* versions of the driver, or NULL */
-	const char *unless;       /* an environment variable that cures it when it is "0" */
 	const char *what, *advice;
 } known_problem;
 
 static const known_problem known[] = {
-	{ "Clover", NULL, false, NULL, NULL, NULL,
+	{ "Clover", NULL, false, NULL, NULL,
 	  "Clover aborts the program at vloadN, half and atomics, which clef's kernels use",
 	  "use Rusticl, its successor in the same package: export RUSTICL_ENABLE=radeonsi (AMD), iris (Intel), nouveau "
 	  "or "
 	  "llvmpipe (CPU); CLEF_DEVICE=rusticl" },
-	{ "Oclgrind", NULL, false, NULL, NULL, NULL,
+	{ "Oclgrind", NULL, false, NULL, NULL,
 	  "Oclgrind is a simulator that looks for errors in kernels, thousands of times slower than a driver",
 	  "use it for tests alone, with CLEF_GEMM=plain and CLEF_CACHE=; else CLEF_DEVICE=portable, or another "
 	  "device" },
-	{ "Portable Computing Language", NULL, false, NULL, NULL, "POCL_WORK_GROUP_SPECIALIZATION",
-	  "PoCL compiles a kernel anew for each size of work-group",
-	  "for shorter starts: export POCL_WORK_GROUP_SPECIALIZATION=0" },
-	{ "rusticl", NULL, false, NULL, "23", NULL,
+	{ "rusticl", NULL, false, NULL, "23",
 	  "Mesa 22.3 has the first Rusticl: it says 32 work-items for kernels that take 256, and has no fp64",
 	  "use a newer mesa-opencl-icd, where the distribution has one" },
-	{ NULL, "Intel", true, NULL, NULL, NULL,
-	  "CLBlast's matrix product was wrong on some Intel GPUs (its issue 533)",
+	{ NULL, "Intel", true, NULL, NULL, "CLBlast's matrix product was wrong on some Intel GPUs (its issue 533)",
 	  "clef checks it when it opens a device, and sets it aside where it fails; CLEF_GEMM=plain does without" },
-	{ NULL, "Apple", true, NULL, NULL, NULL,
+	{ NULL, "Apple", true, NULL, NULL,
 	  "CLBlast's matrix product was wrong on Apple's M1 from 1152 x 1152 on (its issue 542)",
 	  "if losses look wrong: export CLEF_GEMM=plain" },
 };
@@ -95,12 +90,10 @@ static int compare_versions(const char *a, const char *b)
 
 static bool applies(const known_problem *k, const clef_device_info *dev)
 {
-	const char *cure = k->unless ? getenv(k->unless) : NULL;
-
 	return (!k->platform || doctor_contains(dev->platform_name, k->platform)) &&
 	       (!k->vendor || doctor_contains(dev->vendor, k->vendor)) && (!k->gpu || dev->kind == CLEF_DEVICE_GPU) &&
 	       (!k->from || compare_versions(dev->driver, k->from) >= 0) &&
-	       (!k->below || compare_versions(dev->driver, k->below) < 0) && !(cure && !strcmp(cure, "0"));
+	       (!k->below || compare_versions(dev->driver, k->below) < 0);
 }
 
 /* Of the device that clef uses a warning, of others a note: who does not use it has nothing to do. */

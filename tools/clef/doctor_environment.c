@@ -109,15 +109,17 @@ static int check_conv(doctor *d)
 
 /* Variables whose effect one may have forgotten. An invalid CLEF_GEMM is an error of the first kernel, below. */
 static const struct {
-	const char *name, *platform, *found, *advice;
+	const char *name, *platform, *fine, *found, *advice;
 } others[] = {
-	{ "CLEF_GEMM", NULL, "matrix products are done this way, also where another is faster",
+	{ "CLEF_GEMM", NULL, NULL, "matrix products are done this way, also where another is faster",
 	  "unset CLEF_GEMM, so that the best that fits is used" },
-	{ "POCL_MAX_WORK_GROUP_SIZE", "Portable",
+	{ "POCL_MAX_WORK_GROUP_SIZE", "Portable", NULL,
 	  "PoCL takes no larger work-groups, and some kernels of CLBlast need them", "unset POCL_MAX_WORK_GROUP_SIZE" },
-	{ "POCL_EXTRA_BUILD_FLAGS", "Portable", "PoCL compiles with these; -cl-opt-disable is twenty times slower",
-	  "unset POCL_EXTRA_BUILD_FLAGS" },
-	{ "POCL_MEMORY_LIMIT", "Portable", "PoCL says that it has no more memory than this, in GB",
+	{ "POCL_EXTRA_BUILD_FLAGS", "Portable", NULL,
+	  "PoCL compiles with these; -cl-opt-disable is twenty times slower", "unset POCL_EXTRA_BUILD_FLAGS" },
+	{ "POCL_WORK_GROUP_SPECIALIZATION", "Portable", "0", "PoCL compiles a kernel anew for each size of work-group",
+	  "for shorter starts: unset POCL_WORK_GROUP_SPECIALIZATION" },
+	{ "POCL_MEMORY_LIMIT", "Portable", NULL, "PoCL says that it has no more memory than this, in GB",
 	  "unset POCL_MEMORY_LIMIT" },
 };
 
@@ -128,7 +130,8 @@ static int check_others(doctor *d)
 	for (int i = 0; i < CLEF_COUNT(others); i++) {
 		const char *value = value_of(others[i].name);
 
-		if (!value || (others[i].platform && !doctor_has_platform(d, others[i].platform)))
+		if (!value || (others[i].fine && !strcmp(value, others[i].fine)) ||
+		    (others[i].platform && !doctor_has_platform(d, others[i].platform)))
 			continue;
 		doctor_advise(d, DOCTOR_WARNING, others[i].advice, "%s=%s: %s", others[i].name, value, others[i].found);
 		seen++;

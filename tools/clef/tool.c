@@ -159,14 +159,6 @@ static int closed(int status)
 	return status ? status : EXIT_FAILED;
 }
 
-/* PoCL compiles each kernel once, not once more for each size of work-group: starts take half as long, and steps no
- * longer. Doctor looks at what the user's own programs meet. */
-static void shorten_starts(const command *c)
-{
-	if (c->run != doctor_main)
-		setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
-}
-
 int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
@@ -186,7 +178,6 @@ int main(int argc, char **argv)
 	for (int i = 0; i < CLEF_COUNT(commands); i++)
 		if (!strcmp(word, commands[i].name)) {
 			current = commands[i].name;
-			shorten_starts(&commands[i]);
 			return closed(commands[i].run(argc - 1, argv + 1));
 		}
 	return unknown(word);
