@@ -8,8 +8,10 @@
  * The tile is chosen by the vector registers. 26 sums, 2 of B and one broadcast of A fill the 32 of AVX-512; of the 16 of
  * AVX2, which are half as long, 12 hold sums, 2 B and one the broadcast. The host may define another MR, of no more than
  * A_STEP.
+ *
+ * With PACKED, B has been put into tiles of all of K before, by cl/gemm_cpu_pack.cl, and is read where it is.
  */
-#include "vector.clh"
+#include "gemm_cpu_pack.clh"
 
 #if FLOAT_VECTOR >= 16
 #ifndef MR
@@ -17,7 +19,6 @@
 #endif
 #define A_STEP     16 /* from one k to the next in a panel: a line of the cache */
 #define A_VECTOR   float16_any
-#define NR         (2 * VECTOR)
 #define PREFETCH_A 0
 
 #define ONE_OR_TWO(one, two) one two
@@ -27,7 +28,6 @@
 #endif
 #define A_STEP     8
 #define A_VECTOR   float8_any
-#define NR         VECTOR
 #define PREFETCH_A 1 /* the next panel, during the sums of this one */
 
 #define ONE_OR_TWO(one, two) one
@@ -38,66 +38,7 @@
 
 /* ---- packing ---- */
 
-#if FLOAT_VECTOR >= 8 && defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define HAS_SHUFFLE
-/* In each four of a and of b. */
-#define LOW_PAIRS(a, b)   __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define HIGH_PAIRS(a, b)  __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define LOW_HALVES(a, b)  __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define HIGH_HALVES(a, b) __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-/* Of fours. */
-#define EVEN_FOURS(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
-#define ODD_FOURS(a, b)  __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
-#endif
-#endif
-
-/* `count` columns of B, stored as rows of `depth`, to one vector of a tile. The last is repeated for those that are
- * missing: what is computed with them is not stored. */
-static void pack_columns(__global const float *x, int ld, int count, int depth, __local float *packed)
-{
-	int l = 0;
-
-#ifdef HAS_SHUFFLE
-#define ROW(i)       (x + (size_t)min(i, count - 1) * ld)
-#define FOUR_ROWS(i) ROW(i), ROW(i + 1), ROW(i + 2), ROW(i + 3)
-	__global const float *const p[16] = { FOUR_ROWS(0), FOUR_ROWS(4), FOUR_ROWS(8), FOUR_ROWS(12) };
-
-	for (; l + VECTOR <= depth; l += VECTOR) {
-#define READ(i)                                                                                                        \
-	float16 x##i##0 = LOAD_GLOBAL(p[4 * i] + l), x##i##1 = LOAD_GLOBAL(p[4 * i + 1] + l);                          \
-	float16 x##i##2 = LOAD_GLOBAL(p[4 * i + 2] + l), x##i##3 = LOAD_GLOBAL(p[4 * i + 3] + l);                      \
-	const float16 y##i##0 = LOW_PAIRS(x##i##0, x##i##1), y##i##1 = HIGH_PAIRS(x##i##0, x##i##1);                   \
-	const float16 y##i##2 = LOW_PAIRS(x##i##2, x##i##3), y##i##3 = HIGH_PAIRS(x##i##2, x##i##3);                   \
-	x##i##0 = LOW_HALVES(y##i##0, y##i##2);                                                                        \
-	x##i##1 = HIGH_HALVES(y##i##0, y##i##2);                                                                       \
-	x##i##2 = LOW_HALVES(y##i##1, y##i##3);                                                                        \
-	x##i##3 = HIGH_HALVES(y##i##1, y##i##3);
-		READ(0)
-		READ(1)
-		READ(2)
-		READ(3)
-#define WRITE(i)                                                                                                       \
-	{                                                                                                              \
-		const float16 y0 = EVEN_FOURS(x0##i, x1##i), y1 = EVEN_FOURS(x2##i, x3##i);                            \
-		const float16 y2 = ODD_FOURS(x0##i, x1##i), y3 = ODD_FOURS(x2##i, x3##i);                              \
-                                                                                                                       \
-		STORE_LOCAL(packed + (l + i) * NR, EVEN_FOURS(y0, y1));                                                \
-		STORE_LOCAL(packed + (l + i + 4) * NR, EVEN_FOURS(y2, y3));                                            \
-		STORE_LOCAL(packed + (l + i + 8) * NR, ODD_FOURS(y0, y1));                                             \
-		STORE_LOCAL(packed + (l + i + 12) * NR, ODD_FOURS(y2, y3));                                            \
-	}
-		WRITE(0)
-		WRITE(1)
-		WRITE(2)
-		WRITE(3)
-	}
-#endif
-	for (; l < depth; l++)
-		for (int i = 0; i < VECTOR; i++)
-			packed[l * NR + i] = x[(size_t)min(i, count - 1) * ld + l];
-}
-
+#ifndef PACKED
 /* `depth` rows of `columns`, row by row for the sake of the hardware's prefetching. */
 static void pack_rows(__global const float *x, int ld, int columns, int depth, __local float *packed)
 {
@@ -131,6 +72,8 @@ static void pack_b(__global const float *b, int ldb, int trans_b, int depth, int
 		}
 }
 
+#endif
+
 /* A panel of MR rows, the last of them repeated where there are fewer: rows of A stay rows, A_ROW apart. */
 static void copy_rows(__global const float *a, int lda, int depth, int rows, __local float *packed)
 {
@@ -158,14 +101,14 @@ static void copy_columns(__global const float *a, int lda, int depth, int rows, 
 
 /* ---- the tile ---- */
 
-#define LOAD_B   ONE_OR_TWO(const float16 b0 = LOAD_LOCAL(b);, const float16 b1 = LOAD_LOCAL(b + VECTOR);)
+#define LOAD_B   ONE_OR_TWO(const float16 b0 = LOAD_TILE(b);, const float16 b1 = LOAD_TILE(b + VECTOR);)
 #define START(r) ONE_OR_TWO(float16 s##r = 0.0f;, float16 t##r = 0.0f;)
 #define STEP(r)  ONE_OR_TWO(s##r = A(r) * b0 + s##r;, t##r = A(r) * b1 + t##r;)
 #define KEEP(r)                                                                                                        \
 	ONE_OR_TWO(*(float16_any *)(sums + r * NR) = s##r;, *(float16_any *)(sums + r * NR + VECTOR) = t##r;)
 
 /* The sums of a tile, from a packed panel. */
-static void multiply(__local const float *a, __local const float *b, int depth, float *sums)
+static void multiply(__local const float *a, TILE const float *b, int depth, float *sums)
 {
 	EACH_ROW(START)
 	for (int l = 0; l < depth; l++, a += A_STEP, b += NR) {
@@ -177,7 +120,7 @@ static void multiply(__local const float *a, __local const float *b, int depth, 
 	EACH_ROW(KEEP)
 }
 
-static void multiply_rows(__local const float *a, __local const float *b, int depth, float *sums)
+static void multiply_rows(__local const float *a, TILE const float *b, int depth, float *sums)
 {
 	EACH_ROW(START)
 	for (int l = 0; l < depth; l++, a++, b += NR) {
@@ -247,7 +190,7 @@ static void pass_gate(__global float *c, __global const float *gate, int ldc, in
 }
 
 /* A work-item computes the rows of `panels_each` panels and nc columns of a matrix. shape is m, n, k, kc, nc,
- * panels_each. a_local holds a panel, b_local kc rows of nc values. */
+ * panels_each. a_local holds a panel, b_local kc rows of nc values, or nothing with PACKED. */
 __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a_step, int trans_a,
                        __global const float *b, ulong b_offset, int ldb, ulong b_step, int trans_b, __global float *c,
@@ -263,14 +206,26 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 	float sums[MR * NR];
 
 	a += a_offset + matrix * a_step;
+#ifdef PACKED
+	b += b_offset + (size_t)j0 * k;
+#else
 	b += b_offset + matrix * b_step + (trans_b ? (size_t)j0 * ldb : (size_t)j0);
+#endif
 	c += c_offset + matrix * c_step + j0;
 	bias += bias_offset + j0;
 	gate += gate_offset + matrix * c_step + j0;
 	for (int l0 = 0; l0 < k; l0 += kc) {
 		const int depth = min(kc, k - l0), first = l0 == 0, last = l0 + depth == k;
 
+#ifdef PACKED
+		TILE const float *tiles = b + (size_t)l0 * NR;
+		const int run = k;
+#else
+		TILE const float *tiles = b_local;
+		const int run = depth;
+
 		pack_b(b + (trans_b ? (size_t)l0 : (size_t)l0 * ldb), ldb, trans_b, depth, columns, b_local);
+#endif
 		for (int i = i0; i < i1; i += MR) {
 			const int rows = min(MR, m - i);
 
@@ -290,9 +245,9 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 					for (int r = 0; r < MR; r++)
 						PREFETCH_NEAR(a + (size_t)min(i + MR + r, m - 1) * lda + l0 + j);
 				if (!trans_a)
-					multiply_rows(a_local, b_local + j * depth, depth, sums);
+					multiply_rows(a_local, tiles + (size_t)j * run, depth, sums);
 				else
-					multiply(a_local, b_local + j * depth, depth, sums);
+					multiply(a_local, tiles + (size_t)j * run, depth, sums);
 				store(tile, ldc, sums, rows, width, alpha, first ? beta : 1.0f, bias + j,
 				      has_bias && first, last ? FLOOR_OF(p_) : -INFINITY);
 				if (last)

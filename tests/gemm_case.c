@@ -174,35 +174,58 @@ static void compare(const gemm_product *p, const matrix *m, const float *got)
 	mark_point();
 }
 
-static void run_product(clef_device *dev, const gemm_product *p, const matrix *m)
+static clef__gemm_opts opts_of(const gemm_product *p, const matrix *m)
 {
-	ck_ok(clef__gemm(dev, &(clef__gemm_opts){
-				      .trans_a = p->ta,
-				      .trans_b = p->tb,
-				      .m = p->m,
-				      .n = p->n,
-				      .k = p->k,
-				      .alpha = p->alpha,
-				      .beta = p->beta,
-				      .a = m[0].buffer,
-				      .b = m[1].buffer,
-				      .bias = p->has_bias ? m[2].buffer : NULL,
-				      .c = m[3].buffer,
-				      .a_offset = (size_t)m[0].offset,
-				      .b_offset = (size_t)m[1].offset,
-				      .bias_offset = (size_t)m[2].offset,
-				      .c_offset = (size_t)m[3].offset,
-				      .lda = m[0].ld,
-				      .ldb = m[1].ld,
-				      .ldc = m[3].ld,
-				      .batch = p->batch,
-				      .a_step = p->same_a ? 0 : m[0].step,
-				      .b_step = p->same_b ? 0 : m[1].step,
-				      .c_step = m[3].step,
-				      .epilogue = p->epilogue,
-				      .p = p->p,
-				      .q = p->q,
-			      }));
+	return (clef__gemm_opts){
+		.trans_a = p->ta,
+		.trans_b = p->tb,
+		.m = p->m,
+		.n = p->n,
+		.k = p->k,
+		.alpha = p->alpha,
+		.beta = p->beta,
+		.a = m[0].buffer,
+		.b = m[1].buffer,
+		.bias = p->has_bias ? m[2].buffer : NULL,
+		.c = m[3].buffer,
+		.a_offset = (size_t)m[0].offset,
+		.b_offset = (size_t)m[1].offset,
+		.bias_offset = (size_t)m[2].offset,
+		.c_offset = (size_t)m[3].offset,
+		.lda = m[0].ld,
+		.ldb = m[1].ld,
+		.ldc = m[3].ld,
+		.batch = p->batch,
+		.a_step = p->same_a ? 0 : m[0].step,
+		.b_step = p->same_b ? 0 : m[1].step,
+		.c_step = m[3].step,
+		.epilogue = p->epilogue,
+		.p = p->p,
+		.q = p->q,
+	};
+}
+
+/* The same bits with B in the engine's own order, of which nothing may be read but what belongs to it. */
+static void check_packed(clef_device *dev, const gemm_product *p, const matrix *m, const float *expected, float *got)
+{
+	enum { OFFSET = 5 };
+	clef__gemm_opts g = opts_of(p, m);
+	size_t size = p->epilogue ? 0 : clef__gemm_packed_size(dev, &g);
+	clef__buffer *packed;
+
+	if (!size)
+		return;
+	packed = ck_new(clef__buffer_new(dev, sizeof(float) * (size + OFFSET)));
+	ck_ok(clef__gemm_pack(dev, &g, packed, OFFSET));
+	ck_ok(clef__buffer_write(m[3].buffer, 0, m[3].x, sizeof(float) * m[3].total));
+	g.b = packed;
+	g.b_offset = OFFSET;
+	g.packed = true;
+	ck_ok(clef__gemm(dev, &g));
+	ck_ok(clef__buffer_read(m[3].buffer, 0, got, sizeof(float) * m[3].total));
+	ck_assert_msg(memcmp(got, expected, sizeof(float) * m[3].total) == 0, "%s: other bits when packed",
+		      product_text(p));
+	clef__buffer_release(packed);
 }
 
 void gemm_check_product(clef_device *dev, const gemm_product *p)
@@ -214,7 +237,7 @@ void gemm_check_product(clef_device *dev, const gemm_product *p)
 		make_matrix(1, 1, p->n, p->pad, p->integers, NAN),
 		make_matrix(batch, p->m, p->n, p->pad, p->integers, 12345.678f),
 	};
-	float *got = malloc(sizeof(float) * (m[3].total + 1));
+	float *got = malloc(sizeof(float) * (m[3].total + 1)), *packed = malloc(sizeof(float) * (m[3].total + 1));
 
 	/* At beta 0 C must not be read. */
 	for (int l = 0; l < batch && p->beta == 0; l++)
@@ -223,10 +246,12 @@ void gemm_check_product(clef_device *dev, const gemm_product *p)
 				m[3].x[place(&m[3], l, i, j)] = NAN;
 	for (int i = 0; i < CLEF_COUNT(m); i++)
 		upload(&m[i], dev);
-	run_product(dev, p, m);
+	ck_ok(clef__gemm(dev, (clef__gemm_opts[]){ opts_of(p, m) }));
 	ck_ok(clef__buffer_read(m[3].buffer, 0, got, sizeof(float) * m[3].total));
 	compare(p, m, got);
+	check_packed(dev, p, m, got, packed);
 	for (int i = 0; i < CLEF_COUNT(m); i++)
 		free_matrix(&m[i]);
 	free(got);
+	free(packed);
 }

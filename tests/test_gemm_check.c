@@ -180,8 +180,9 @@ static void write_kernels(const char *name, const char *from, const char *to)
 
 static void make_kernel_folder(void)
 {
-	static const char *const names[] = { "common.clh",    "vector.clh",     "activation.clh", "pointwise.clh",
-					     "gemm_plain.cl", "gemm_finish.cl", "gemm_cpu.cl",    "gemm_dot.cl" };
+	static const char *const names[] = { "common.clh",     "vector.clh",        "activation.clh",
+					     "pointwise.clh",  "gemm_cpu_pack.clh", "gemm_plain.cl",
+					     "gemm_finish.cl", "gemm_cpu.cl",       "gemm_dot.cl" };
 
 	ck_assert_int_eq(mkdir(test_path("kernels"), 0700), 0);
 	for (int i = 0; i < CLEF_COUNT(names); i++)

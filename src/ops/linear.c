@@ -80,6 +80,31 @@ static clef_status linear_infer(clef__node *n, clef_shape *shape, clef_dtype *dt
 	return CLEF_OK;
 }
 
+/* Without gradients the weights stay as the product wants them. */
+static clef_status multiply(const clef__node *n, clef__gemm_opts *g)
+{
+	const clef_tensor *w = n->x[1];
+	const size_t place[] = { (size_t)(uintptr_t)w->buffer, w->offset, (size_t)g->n, (size_t)g->k };
+	size_t size = clef__keeps(n, w) ? clef__gemm_packed_size(n->y->dev, g) : 0;
+	clef_tensor *packed;
+	clef_status status;
+	bool made;
+
+	if (!size || size > INT32_MAX)
+		return clef__gemm(n->y->dev, g);
+	packed = clef__keep(n, w, clef__hash(CLEF__HASH_START, place, sizeof(place)), CLEF_SHAPE((int64_t)size), &made);
+	if (!packed)
+		return clef_error_status();
+	status = made ? CLEF_OK : clef__gemm_pack(n->y->dev, g, packed->buffer, packed->offset);
+	g->b = packed->buffer;
+	g->b_offset = packed->offset;
+	g->packed = true;
+	if (!status)
+		status = clef__gemm(n->y->dev, g);
+	clef__keep_end(w, packed, !status);
+	return status;
+}
+
 static clef_status linear_forward(const clef__node *n)
 {
 	clef_activation activation = *(const clef_activation *)n->opts;
@@ -93,7 +118,7 @@ static clef_status linear_forward(const clef__node *n)
 		g.p = activation.p;
 		g.q = activation.q;
 	}
-	return clef__gemm(n->y->dev, &g);
+	return multiply(n, &g);
 }
 
 /* dz: the gradient to x w^T + b. */

@@ -71,6 +71,8 @@ static const clef__gemm_engine engines[] = {
 	  .run = clef__gemm_cpu,
 	  .takes = clef__gemm_cpu_takes,
 	  .candidates = clef__gemm_cpu_candidates,
+	  .packed_size = clef__gemm_cpu_packed_size,
+	  .pack = clef__gemm_cpu_pack,
 	  .finishes = true,
 	  .gates = true,
 	  .check = { 21, 35, 50 } },
@@ -196,6 +198,14 @@ const clef__gemm_engine *clef__gemm_choose(clef_device *dev)
 			       dev->gemm_forced >= 0 ? engines[dev->gemm_forced].name : "");
 }
 
+/* With parameters in g where they are kept. NULL on failure. */
+static const clef__gemm_engine *choose_for(clef_device *dev, clef__gemm_opts *g)
+{
+	const clef__gemm_engine *e = clef__gemm_choose(dev);
+
+	return e && clef__tuning_wanted(dev) && g->k > 0 ? clef__gemm_tuned(dev, e, g) : e;
+}
+
 clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts)
 {
 	clef__gemm_opts g = *opts;
@@ -204,10 +214,28 @@ clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts)
 	if (g.m == 0 || g.n == 0)
 		return CLEF_OK;
 	g.batch = CLEF__MAX(g.batch, 1);
-	e = clef__gemm_choose(dev);
-	if (e && clef__tuning_wanted(dev) && g.k > 0)
-		e = clef__gemm_tuned(dev, e, &g);
+	e = choose_for(dev, &g);
 	return e ? run(dev, e, &g) : clef_error_status();
+}
+
+size_t clef__gemm_packed_size(clef_device *dev, const clef__gemm_opts *opts)
+{
+	clef__gemm_opts g = *opts;
+	const clef__gemm_engine *e;
+
+	if (g.m == 0 || g.n == 0 || g.k == 0 || !g.trans_b || g.batch > 1)
+		return 0;
+	g.batch = 1;
+	e = choose_for(dev, &g);
+	return e && e->packed_size ? e->packed_size(dev, &g) : 0;
+}
+
+clef_status clef__gemm_pack(clef_device *dev, const clef__gemm_opts *opts, clef__buffer *to, size_t offset)
+{
+	clef__gemm_opts g = *opts;
+	const clef__gemm_engine *e = choose_for(dev, &g);
+
+	return e ? e->pack(dev, &g, to, offset) : clef_error_status();
 }
 
 /* ---- life ---- */

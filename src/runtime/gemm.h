@@ -17,6 +17,9 @@ typedef struct clef__gemm_engine {
 	bool (*takes)(const clef_device *dev, const clef__gemm_opts *g, const clef__choice *c);
 	/* Writes choices with parameters worth a try, `max` at most, and returns their number; NULL: none. */
 	int (*candidates)(const clef_device *dev, const clef__gemm_opts *g, clef__choice *list, int max);
+	/* See clef__gemm_packed_size(); NULL: it reads B as it is. */
+	size_t (*packed_size)(const clef_device *dev, const clef__gemm_opts *g);
+	clef_status (*pack)(clef_device *dev, const clef__gemm_opts *g, clef__buffer *to, size_t offset);
 	bool finishes;  /* adds the bias and applies the epilogue; otherwise passes over C do */
 	bool gates;     /* heeds the gate; otherwise a pass over C does */
 	bool own_batch; /* several matrices take other kernels than one */
@@ -47,6 +50,8 @@ clef_status clef__gemm_verify(clef_device *dev, const char *name, const clef__ge
 bool clef__gemm_cpu_fits(const clef_device *dev);
 clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g);
 bool clef__gemm_cpu_takes(const clef_device *dev, const clef__gemm_opts *g, const clef__choice *c);
+size_t clef__gemm_cpu_packed_size(const clef_device *dev, const clef__gemm_opts *g);
+clef_status clef__gemm_cpu_pack(clef_device *dev, const clef__gemm_opts *g, clef__buffer *to, size_t offset);
 int clef__gemm_cpu_candidates(const clef_device *dev, const clef__gemm_opts *g, clef__choice *list, int max);
 
 /* gemm_dot.c: for the products of the one above that have few rows or columns: where it is right, and where it is a

@@ -159,18 +159,52 @@ int clef__gemm_cpu_candidates(const clef_device *dev, const clef__gemm_opts *g, 
 
 /* ---- running ---- */
 
+static bool takes_dot(const clef__gemm_opts *g)
+{
+	bool own = !g->with || !g->with->param[0].name[0];
+
+	return clef__gemm_dot_fits(g) && (own ? clef__gemm_dot_pays(g) : clef__choice_get(g->with, "dot", 0));
+}
+
+static int packed_columns(const clef_device *dev, const clef__gemm_opts *g)
+{
+	int tile = dev->info.float_vector >= 16 ? 2 * VECTOR : VECTOR;
+
+	return clef__divide_up(g->n, tile) * tile;
+}
+
+size_t clef__gemm_cpu_packed_size(const clef_device *dev, const clef__gemm_opts *g)
+{
+	return takes_dot(g) ? 0 : (size_t)packed_columns(dev, g) * (size_t)g->k;
+}
+
+clef_status clef__gemm_cpu_pack(clef_device *dev, const clef__gemm_opts *g, clef__buffer *to, size_t offset)
+{
+	return clef__launch(dev, &(clef__launch_opts){
+					 .program = "gemm_cpu_pack",
+					 .kernel = "gemm_cpu_pack",
+					 .global = { (size_t)packed_columns(dev, g) / VECTOR },
+					 .local = { 1, 1, 1 },
+					 .bytes = 8.0 * g->n * g->k,
+					 .args = { CLEF__BUFFER(g->b, g->b_offset), CLEF__INT(g->ldb),
+						   CLEF__BUFFER(to, offset), CLEF__INT(g->n), CLEF__INT(g->k) },
+				 });
+}
+
 clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 {
 	const clef__buffer *bias = g->bias ? g->bias : g->c, *gate = g->gate ? g->gate : g->c;
-	bool own = !g->with || !g->with->param[0].name[0];
+	size_t b_floats;
 	char defines[1024];
 	blocking b;
 
-	if (clef__gemm_dot_fits(g) && (own ? clef__gemm_dot_pays(g) : clef__choice_get(g->with, "dot", 0)))
+	if (takes_dot(g))
 		return clef__gemm_dot(dev, g);
 	if (!find_blocking(dev, g, g->with, &b))
 		b = choose_blocking(dev, g);
-	snprintf(defines, sizeof(defines), "#define MR %d\n%s", b.mr, g->epilogue ? g->epilogue : CLEF__FLOOR);
+	b_floats = g->packed ? 1 : (size_t)b.kc * (size_t)b.nc;
+	snprintf(defines, sizeof(defines), "#define MR %d\n%s%s", b.mr, g->packed ? "#define PACKED\n" : "",
+		 g->epilogue ? g->epilogue : CLEF__FLOOR);
 	return clef__launch(dev,
 			    &(clef__launch_opts){
 				    .program = "gemm_cpu",
@@ -203,6 +237,6 @@ clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 					      CLEF__BUFFER(gate, g->gate_offset),
 					      CLEF__INT(g->gate != NULL),
 					      CLEF__LOCAL(sizeof(float) * panel_size(dev, &b)),
-					      CLEF__LOCAL(sizeof(float) * (size_t)b.kc * (size_t)b.nc) },
+					      CLEF__LOCAL(sizeof(float) * b_floats) },
 			    });
 }

@@ -162,6 +162,7 @@ typedef struct clef__gemm_opts {
 	const char *epilogue; /* the defines of a pointwise operation: VALUE over x, with PARAMETERS from p_ and q_, or
 			       * CLEF__FLOOR; NULL: none. Each is a program of its own. */
 	float p, q;
+	bool packed; /* b is what clef__gemm_pack() made of B */
 	/* As C, or NULL: C is 0 where it is 0 or less. Then there is no epilogue. */
 	const clef__buffer *gate;
 	size_t gate_offset;
@@ -169,6 +170,11 @@ typedef struct clef__gemm_opts {
 } clef__gemm_opts;
 
 clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts);
+
+/* For products with the same B again and again, a stored transpose, batch 1: how many floats it takes in the order that
+ * the product here wants it in; 0: as it is. clef__gemm_pack() writes them; the result has the same bits. */
+size_t clef__gemm_packed_size(clef_device *dev, const clef__gemm_opts *opts);
+clef_status clef__gemm_pack(clef_device *dev, const clef__gemm_opts *opts, clef__buffer *to, size_t offset);
 
 /* ---- what the device can do: one measurement each, a few milliseconds long where that can be ---- */
 

@@ -18,20 +18,28 @@ static void forget(clef_tensor *leaf)
 	leaf->kept = NULL;
 }
 
+bool clef__keeps(const clef__node *n, const clef_tensor *leaf)
+{
+	bool own = leaf && !leaf->tape;
+
+	if (own && !n->tape->no_grad)
+		forget(owner(leaf));
+	return own && n->tape->no_grad;
+}
+
 clef_tensor *clef__keep(const clef__node *n, const clef_tensor *leaf, uint64_t key, clef_shape shape, bool *made)
 {
 	uint64_t changes = clef__device_changes(n->tape->dev);
-	clef_tensor *own = leaf && !leaf->tape ? owner(leaf) : NULL;
+	clef_tensor *own;
 
 	*made = false;
-	if (own && n->tape->no_grad && own->kept && own->kept_key == key && own->kept_changes == changes) {
-		*made = true;
-		return own->kept;
-	}
-	if (own)
-		forget(own);
-	if (!own || !n->tape->no_grad)
+	if (!clef__keeps(n, leaf))
 		return clef__scratch(n, CLEF_FLOAT32, shape);
+	own = owner(leaf);
+	*made = own->kept && own->kept_key == key && own->kept_changes == changes;
+	if (*made)
+		return own->kept;
+	forget(own);
 	own->kept = clef_tensor_new(n->tape->dev, CLEF_FLOAT32, shape);
 	own->kept_key = key;
 	own->kept_changes = changes;

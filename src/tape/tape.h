@@ -90,6 +90,9 @@ void clef__scratch_free(clef_tensor *x);
 clef_tensor *clef__keep(const clef__node *n, const clef_tensor *leaf, uint64_t key, clef_shape shape, bool *made);
 void clef__keep_end(const clef_tensor *leaf, clef_tensor *kept, bool well);
 
+/* Whether it would stay. Where gradients are recorded, what is kept with the leaf is given back. */
+bool clef__keeps(const clef__node *n, const clef_tensor *leaf);
+
 /* In backward(): it does not need the values of y any more, which may then be another tensor's. */
 void clef__result_done(const clef__node *n);
 
