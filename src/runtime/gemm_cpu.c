@@ -20,6 +20,13 @@
 #define LEAST_FLOPS 6e5
 /* Panels over which the copying of B should be spread. */
 #define MIN_PANELS 10
+/* What copying A and B costs, in columns and rows of a block. */
+#define COPY_OF_A 13
+#define COPY_OF_B 5
+/* Cuts are compared up to here, and another one taken for this. */
+#define MOST_CORES  8
+#define MOST_ACROSS 8
+#define WORTH_IT    0.98
 
 typedef struct blocking {
 	int mr; /* rows of a panel, and of the tile in registers */
@@ -32,24 +39,82 @@ bool clef__gemm_cpu_fits(const clef_device *dev)
 	return dev->info.kind == CLEF_DEVICE_CPU && dev->info.local_memory >= 128 * 1024;
 }
 
+/* Floats of a block of B. */
+static int block_size(const clef_device *dev)
+{
+	return (int)CLEF__MIN(dev->info.local_memory / 2 / sizeof(float), 1u << 20);
+}
+
+/* A block's time in multiply-adds of one k, with the copying of A and B counted as columns and rows. */
+static double block_cost(int rows, int columns)
+{
+	return (double)(rows + COPY_OF_B) * (columns + COPY_OF_A);
+}
+
+/* The time of the core that has most to do. PoCL's threads take as many of the blocks that are left, in order, as each
+ * of them would get of those. */
+static double find_makespan(const clef_device *dev, const clef__gemm_opts *g, const blocking *b)
+{
+	const int cores = (int)dev->info.compute_units, rows = b->panels_each * b->mr;
+	const int across = clef__divide_up(g->n, b->nc), blocks = across * clef__divide_up(g->m, rows);
+	double load[MOST_CORES] = { 0 }, most = 0;
+
+	for (int next = 0; next < blocks;) {
+		int take = clef__divide_up(blocks - next, cores), core = 0;
+
+		for (int i = 1; i < cores; i++)
+			core = load[i] < load[core] ? i : core;
+		for (; take > 0; take--, next++)
+			load[core] += block_cost(CLEF__MIN(rows, g->m - next / across * rows),
+						 CLEF__MIN(b->nc, g->n - next % across * b->nc));
+		most = CLEF__MAX(most, load[core]);
+	}
+	return most;
+}
+
+/* `across` blocks of columns and so many of rows. */
+static blocking cut(const clef_device *dev, const clef__gemm_opts *g, int across, int down)
+{
+	const int tile = dev->info.float_vector >= 16 ? 2 * VECTOR : VECTOR, panels = clef__divide_up(g->m, ROWS(dev));
+	blocking b = { .mr = ROWS(dev) };
+
+	b.nc = clef__divide_up(clef__divide_up(g->n, across), tile) * tile;
+	/* Blocks of K of about one size, in whole vectors so that transposing B has no remainder inside. */
+	b.kc = CLEF__MIN(MAX_DEPTH, block_size(dev) / b.nc / VECTOR * VECTOR);
+	b.kc = clef__divide_up(clef__divide_up(g->k, clef__divide_up(g->k, b.kc)), VECTOR) * VECTOR;
+	b.panels_each = CLEF__MAX(clef__divide_up(panels, down), CLEF__MIN(panels, MIN_PANELS));
+	return b;
+}
+
 static blocking choose_blocking(const clef_device *dev, const clef__gemm_opts *g)
 {
-	int panels = clef__divide_up(g->m, ROWS(dev)), shares = CLEF__MAX(panels / MIN_PANELS, 1), blocks;
-	int floats = (int)CLEF__MIN(dev->info.local_memory / 2 / sizeof(float), 1u << 20);
-	double most = BLOCKS_EACH * (double)CLEF__MAX(dev->info.compute_units, 1);
-	blocking b = { .mr = ROWS(dev), .nc = MAX_COLUMNS };
+	const int shares = CLEF__MAX(clef__divide_up(g->m, ROWS(dev)) / MIN_PANELS, 1);
+	const int cores = (int)CLEF__MAX(dev->info.compute_units, 1);
+	const int blocks = clef__divide_up(
+		(int)CLEF__MIN(clef__gemm_flops(g) / LEAST_FLOPS + 1, BLOCKS_EACH * (double)cores), g->batch);
+	int nc = MAX_COLUMNS, across;
+	double least;
+	blocking best;
 
-	blocks = clef__divide_up((int)CLEF__MIN(clef__gemm_flops(g) / LEAST_FLOPS + 1, most), g->batch);
-	while (b.nc > 2 * VECTOR &&
-	       (b.nc * MAX_DEPTH > floats || g->n <= b.nc / 2 || clef__divide_up(g->n, b.nc) * shares < blocks))
-		b.nc /= 2;
-	b.nc = clef__divide_up(clef__divide_up(g->n, clef__divide_up(g->n, b.nc)), 2 * VECTOR) * 2 * VECTOR;
-	/* Blocks of K of about one size, in whole vectors so that transposing B has no remainder inside. */
-	b.kc = CLEF__MIN(MAX_DEPTH, floats / b.nc / VECTOR * VECTOR);
-	b.kc = clef__divide_up(clef__divide_up(g->k, clef__divide_up(g->k, b.kc)), VECTOR) * VECTOR;
-	blocks = clef__divide_up(blocks, clef__divide_up(g->n, b.nc));
-	b.panels_each = CLEF__MAX(clef__divide_up(panels, blocks), CLEF__MIN(panels, MIN_PANELS));
-	return b;
+	while (nc > 2 * VECTOR &&
+	       (nc * MAX_DEPTH > block_size(dev) || g->n <= nc / 2 || clef__divide_up(g->n, nc) * shares < blocks))
+		nc /= 2;
+	across = clef__divide_up(g->n, nc);
+	best = cut(dev, g, across, clef__divide_up(blocks, across));
+	if (g->batch > 1 || cores == 1 || cores > MOST_CORES || across > MOST_ACROSS)
+		return best;
+	least = find_makespan(dev, g, &best);
+	for (int c = across; c < across + 3; c++)
+		for (int more = 0; more < 3; more++) {
+			const blocking b = cut(dev, g, c, clef__divide_up(blocks, c) + more);
+			const double time = find_makespan(dev, g, &b);
+
+			if (time < WORTH_IT * least) {
+				least = time;
+				best = b;
+			}
+		}
+	return best;
 }
 
 /* Floats of local memory for a panel of A, as rows or as columns, and for a block of B. */
