@@ -2,23 +2,10 @@
 /* The weights as cl/conv_cpu.cl reads them. MR comes from the host. */
 #include "conv_cpu.clh"
 
-/* Transposes `rows` rows of `depth`, `step` apart. Vectors are stored in an order in which they may overlap, but not
- * beyond the end. */
+/* Transposes `rows` rows of `depth`, `step` apart. */
 static void pack_rows(__global const float *w, int step, int rows, int depth, __global float *packed)
 {
-	int l = 0;
-
-	for (; (depth - l - VECTOR) * MR >= VECTOR - MR; l += VECTOR, w += VECTOR) {
-		float16 y0, y1, y2, y3, y4, y5, y6, y7, y8, y9, y10, y11, y12, y13, y14, y15;
-#define READ_ROW(i) float16 x##i = i < rows ? LOAD_GLOBAL(w + (size_t)i * step) : (float16)(0.0f);
-		EACH_OF_16(READ_ROW)
-		TRANSPOSE
-#define WRITE_ROW(i)                                                                                                   \
-	STORE_GLOBAL(packed, x##i);                                                                                    \
-	packed += MR;
-		EACH_OF_16(WRITE_ROW)
-	}
-	for (; l < depth; l++, w++, packed += MR)
+	for (int l = 0; l < depth; l++, w++, packed += MR)
 		for (int k = 0; k < MR; k++)
 			packed[k] = k < rows ? w[(size_t)k * step] : 0.0f;
 }

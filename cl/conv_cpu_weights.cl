@@ -278,35 +278,26 @@ __kernel void conv_weights_sum(__global const float *parts, ulong parts_offset, 
 	const int j0 = tile * VECTOR, rows = min(VECTOR, min(cb, c_all - c_block * cb) * taps - j0);
 	const int k0 = k_block * kb + kt * VECTOR, columns = min(min(VECTOR, kb - kt * VECTOR), k_all - k0);
 	const size_t one = (size_t)divide_up(kb, NR) * padded * NR, step = one * k_blocks * c_blocks * groups;
+	float sums[VECTOR * VECTOR];
 
 	if (rows <= 0 || columns <= 0)
 		return;
 	parts += parts_offset + ((size_t)(group * c_blocks + c_block) * k_blocks + k_block) * one;
 	parts += ((size_t)(kt * VECTOR / NR) * padded + j0) * NR + kt * VECTOR % NR;
 	w += w_offset + ((size_t)group * k_all + k0) * c_all * taps + c_block * cb * taps + j0;
-#define READ(i) float16 x##i = i < rows ? LOAD_GLOBAL(parts + i * NR) : (float16)0.0f, y##i;
-	EACH_OF_16(READ)
-	for (int chunk = 1; chunk < chunks; chunk++) {
-		parts += step;
-#define ADD(i)                                                                                                         \
-	if (i < rows)                                                                                                  \
-		x##i += LOAD_GLOBAL(parts + i * NR);
-		EACH_OF_16(ADD)
+	/* Loops, although registers would be faster, because this takes a thousandth of the time that the products do,
+	 * and compilers a second for it unrolled. */
+	for (int j = 0; j < rows; j++, parts += NR) {
+		float16 x = LOAD_GLOBAL(parts);
+
+		for (int chunk = 1; chunk < chunks; chunk++)
+			x += LOAD_GLOBAL(parts + chunk * step);
+		*(float16_any *)(sums + j * VECTOR) = x;
 	}
-	TRANSPOSE
-#define WRITE(i)                                                                                                       \
-	if (i < columns) {                                                                                             \
-		__global float *to = w + (size_t)i * c_all * taps;                                                     \
-                                                                                                                       \
-		if (rows == VECTOR) {                                                                                  \
-			STORE_GLOBAL(to, beta == 0.0f ? x##i : beta * LOAD_GLOBAL(to) + x##i);                         \
-		} else {                                                                                               \
-			float lane[VECTOR];                                                                            \
-                                                                                                                       \
-			*(float16_any *)lane = x##i;                                                                   \
-			for (int j = 0; j < rows; j++)                                                                 \
-				to[j] = beta == 0.0f ? lane[j] : fma(beta, to[j], lane[j]);                            \
-		}                                                                                                      \
-	}
-	EACH_OF_16(WRITE)
+	for (int i = 0; i < columns; i++, w += (size_t)c_all * taps)
+		for (int j = 0; j < rows; j++) {
+			const float x = sums[j * VECTOR + i];
+
+			w[j] = beta == 0.0f ? x : fma(beta, w[j], x);
+		}
 }

@@ -23,24 +23,23 @@ static clef_device *dev;
 static const char *const program[PROGRAMS] = { "d0", "d1", "d2", "d3", "d4", "d5" };
 
 /* d3 appends the digit 3 to the number in y. */
-static void write_programs(void)
+static void write_program(int i, const char *comment)
 {
 	char path[1100], source[256];
 
-	for (int i = 0; i < PROGRAMS; i++) {
-		snprintf(path, sizeof(path), "%s/kernels/%s.cl", test_dir(), program[i]);
-		snprintf(source, sizeof(source),
-			 "__kernel void append(__global int *y, ulong y_offset)\n{\n\tif (get_global_id(0) == 0)\n"
-			 "\t\ty[y_offset] = y[y_offset] * 10 + %d;\n}\n",
-			 i);
-		cache_write(path, source, strlen(source));
-	}
+	snprintf(path, sizeof(path), "%s/kernels/%s.cl", test_dir(), program[i]);
+	snprintf(source, sizeof(source),
+		 "__kernel void append(__global int *y, ulong y_offset)\n{\n\tif (get_global_id(0) == 0)\n"
+		 "\t\ty[y_offset] = y[y_offset] * 10 + %d;\n}\n%s",
+		 i, comment);
+	cache_write(path, source, strlen(source));
 }
 
 static void setup(void)
 {
 	cache_setup();
-	write_programs();
+	for (int i = 0; i < PROGRAMS; i++)
+		write_program(i, "");
 	dev = ck_new(clef_device_open(NULL));
 }
 
@@ -92,7 +91,7 @@ START_TEST(launches_and_uploads_keep_their_order)
 	set(y, 9);
 	set(z, 8);
 	append_all(y);
-	ck_assert_uint_eq(built(), clef__compiles_in_parallel(dev) ? 0 : PROGRAMS);
+	ck_assert_uint_eq(built(), dev->compile_jobs > 1 ? 0 : PROGRAMS);
 	ck_ok(append(2, z));
 	set(y, 7);
 	for (int i = PROGRAMS; i-- > 0;)
@@ -230,7 +229,40 @@ START_TEST(device_may_be_closed_before)
 	set(y, 4);
 	append_all(y);
 	clef_tensor_free(y);
-	ck_assert_uint_eq(built(), clef__compiles_in_parallel(dev) ? 0 : PROGRAMS);
+	ck_assert_uint_eq(built(), dev->compile_jobs > 1 ? 0 : PROGRAMS);
+}
+END_TEST
+
+START_TEST(jobs_by_the_environment)
+{
+	static const char *const bad[] = { "0", "65", "-1", "two", "2x", "1.5" };
+	clef_tensor *y;
+
+	clef_device_close(dev);
+	for (int i = 0; i < CLEF_COUNT(bad); i++) {
+		test_setenv("CLEF_COMPILE_JOBS", bad[i]);
+		ck_assert_ptr_null(clef_device_open(NULL));
+		ck_assert_int_eq(clef_error_status(), CLEF_ERROR_INVALID);
+		ck_assert_msg(strstr(clef_error(), bad[i]) && strstr(clef_error(), "1 to 64"), "%s", clef_error());
+		clef_error_clear();
+	}
+	for (int jobs = 1; jobs <= 5; jobs += 4) {
+		test_setenv("CLEF_COMPILE_JOBS", jobs == 1 ? "1" : "5");
+		dev = ck_new(clef_device_open(NULL));
+		y = new_number();
+		set(y, 8);
+		append_all(y);
+		ck_assert_uint_eq(built(), jobs > 1 && dev->compile_jobs > 1 ? 0 : PROGRAMS);
+		ck_assert_int_eq((int)clef_item(y), 8012345);
+		ck_assert_uint_eq(built(), PROGRAMS);
+		clef_tensor_free(y);
+		clef_device_close(dev);
+		for (int i = 0; i < PROGRAMS; i++)
+			write_program(i, "/* unknown to the cache */\n");
+	}
+	test_setenv("CLEF_COMPILE_JOBS", NULL);
+	dev = ck_new(clef_device_open(NULL));
+	check_no_child();
 }
 END_TEST
 
@@ -269,6 +301,7 @@ Suite *compile_suite(void)
 	tcase_add_test(c, cache_that_takes_nothing_costs_time_only);
 	tcase_add_test(c, ignored_children_are_no_matter);
 	tcase_add_test(c, device_may_be_closed_before);
+	tcase_add_test(c, jobs_by_the_environment);
 	tcase_add_test(c, poison_is_in_order);
 	suite_add_tcase(s, c);
 	return s;

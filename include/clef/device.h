@@ -5,6 +5,8 @@
  * Environment:
  *   CLEF_DEVICE    the device that clef_device_open(NULL) opens; see there for what it may say
  *   CLEF_CACHE     folder of the compiled kernels; default $XDG_CACHE_HOME/clef, else ~/.cache/clef; "" keeps none
+ *   CLEF_COMPILE_JOBS  1 to 64: how many programs PoCL, which compiles one at a time in a process, compiles at a time
+ *                  in children that the library starts by fork(); default the number of cores; 1: no children
  *   CLEF_KERNELS   folder to read the .cl files from, instead of those built into the library
  *   CLEF_PROFILE   1: time every kernel, and print a table to standard error when the device is closed
  *   CLEF_GEMM      the matrix product to use ("cpu", "clblast", "plain") instead of the best that fits

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -20,7 +21,7 @@
 
 #include "opencl.h"
 
-#define MAX_CHILDREN 63
+#define MOST_JOBS 64
 /* Where a child has made nothing for so long, something is wrong with it. */
 #define PATIENCE 300.0
 
@@ -33,10 +34,27 @@ bool clef__is_pocl(const clef_device *dev)
 	return strcmp(dev->info.platform_name, "Portable Computing Language") == 0;
 }
 
-bool clef__compiles_in_parallel(const clef_device *dev)
+/* ---- how many at a time ---- */
+
+clef_status clef__compile_open(clef_device *dev)
 {
-	return dev->cache_folder && dev->info.compute_units > 1 && clef__is_pocl(dev);
+	const char *text = getenv("CLEF_COMPILE_JOBS");
+	long jobs = CLEF__MIN((long)dev->info.compute_units, MOST_JOBS);
+	char *end;
+
+	if (text && *text) {
+		jobs = strtol(text, &end, 10);
+		if (end == text || *end || jobs < 1 || jobs > MOST_JOBS)
+			return clef__fail(CLEF_ERROR_INVALID,
+					  "CLEF_COMPILE_JOBS is \"%s\": it takes how many programs to compile at a "
+					  "time, 1 to %d",
+					  text, MOST_JOBS);
+	}
+	dev->compile_jobs = dev->cache_folder && clef__is_pocl(dev) ? (int)jobs : 1;
+	return CLEF_OK;
 }
+
+/* ---- compiling ---- */
 
 static int by_size(const void *a, const void *b)
 {
@@ -70,31 +88,19 @@ static void await(pid_t child, double until)
 	}
 }
 
-void clef__programs_build(clef_device *dev, clef__program **program, int count)
+/* Until no program is left, together with the children that could be started. */
+static void build_all(clef_device *dev, clef__program **program, int count, work *w)
 {
-	pid_t child[MAX_CHILDREN];
-	int children, started = 0, i;
+	pid_t child[MOST_JOBS - 1];
+	int children = CLEF__MIN(dev->compile_jobs, count) - 1, started = 0, i;
 	double until;
-	work *w;
 
-	/* Large ones first, so that all end at about the same time; but before them a small one, by which the compiler
-	 * loads what the children would load each. */
-	qsort(program, (size_t)count, sizeof(*program), by_size);
-	if (count > 1 && !dev->stats.programs_built && clef__program_build(dev, program[--count]))
-		return;
-	if (count < 2)
-		return;
-	w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (w == MAP_FAILED)
-		return;
-	atomic_init(&w->next, 0);
-	children = CLEF__MIN(CLEF__MIN((int)dev->info.compute_units, count) - 1, MAX_CHILDREN);
 	clFinish(dev->queue);
 	for (; started < children && (child[started] = fork()) >= 0; started++)
 		if (child[started] == 0)
 			be_child(dev, program, count, w);
-	for (int k = 0; k < count && started; k++)
-		program[k]->aside = true;
+	for (int k = 0; k < count; k++)
+		program[k]->aside = started > 0;
 	while ((i = atomic_fetch_add(&w->next, 1)) < count) {
 		program[i]->aside = false;
 		if (clef__program_build(dev, program[i]))
@@ -103,5 +109,23 @@ void clef__programs_build(clef_device *dev, clef__program **program, int count)
 	until = clef__seconds() + PATIENCE;
 	while (started)
 		await(child[--started], until);
+}
+
+void clef__programs_build(clef_device *dev, clef__program **program, int count)
+{
+	work *w;
+
+	if (count < 2)
+		return;
+	/* Large ones first, so that all end at about the same time; but before them a small one, by which the compiler
+	 * loads what the children would load each. */
+	qsort(program, (size_t)count, sizeof(*program), by_size);
+	if (!dev->stats.programs_built && (clef__program_build(dev, program[--count]) || count < 2))
+		return;
+	w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (w == MAP_FAILED)
+		return;
+	atomic_init(&w->next, 0);
+	build_all(dev, program, count, w);
 	munmap(w, sizeof(*w));
 }

@@ -27,7 +27,7 @@ bool clef__defers(const clef_device *dev, const clef__kernel *k)
 
 	if (!dev->deferred && (!k || k->program->program))
 		return false;
-	return !dev->pool.poison && !(t && (t->watch || t->measuring)) && clef__compiles_in_parallel(dev);
+	return dev->compile_jobs > 1 && !dev->pool.poison && !(t && (t->watch || t->measuring));
 }
 
 static const clef__buffer *keep_buffer(clef__deferred *d, const clef__buffer *b)

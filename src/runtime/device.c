@@ -185,7 +185,7 @@ static clef_status open_context(clef_device *dev, cl_platform_id platform)
 	if (code)
 		return clef__cl_fail(dev, code, "clCreateCommandQueue");
 	clef__cache_open(dev);
-	if (clef__tuning_open(dev))
+	if (clef__compile_open(dev) || clef__tuning_open(dev))
 		return clef_error_status();
 	return clef__gemm_open(dev);
 }

@@ -68,6 +68,7 @@ struct clef_device {
 	int kernel_capacity, kernel_count;
 	clef__deferred *deferred, **deferred_end; /* in order; see deferred.c */
 	char *cache_folder;                       /* NULL: no cache */
+	int compile_jobs;                         /* programs compiled at a time */
 	bool cache_warned;
 	uint32_t gemm_checked, gemm_bad;  /* bits by engine */
 	int gemm_forced;                  /* engine named by $CLEF_GEMM, or -1 */
@@ -149,8 +150,8 @@ void clef__deferred_free(clef_device *dev);
 
 bool clef__is_pocl(const clef_device *dev);
 
-/* Whether programs compile faster several at a time than one by one. */
-bool clef__compiles_in_parallel(const clef_device *dev);
+/* Reads $CLEF_COMPILE_JOBS. */
+clef_status clef__compile_open(clef_device *dev);
 
 /* Builds the programs, several at a time. Those that fail are left to clef__program_build(), which says why. */
 void clef__programs_build(clef_device *dev, clef__program **program, int count);

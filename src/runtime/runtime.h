@@ -133,7 +133,7 @@ typedef struct clef__launch_opts {
 			      * in global[0] launches nothing; zeros behind it count as 1. */
 	size_t local[3];     /* work-group size, or 0 0 0: chosen for the kernel and the device */
 	double bytes, flops; /* memory traffic and arithmetic, for the profile */
-	clef__arg args[CLEF__MAX_ARGS]; /* ends at the first of kind CLEF__ARG_END */
+	clef__arg args[CLEF__MAX_ARGS + 1]; /* ends at the first of kind CLEF__ARG_END */
 } clef__launch_opts;
 
 clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts);
