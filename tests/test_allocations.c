@@ -109,6 +109,8 @@ static void check_loop(clef_status (*step)(int i, void *user), void *user, int w
 	for (int i = 0; i < warm && !status; i++)
 		status = step(i, user);
 	ck_ok(status);
+	/* On PoCL launches wait for their kernels until then. */
+	ck_ok(clef_finish(test_device));
 	buffers = clef_device_get_stats(test_device).buffers_created;
 	before = calls;
 	for (int i = warm; i < warm + 100 && !status; i++)

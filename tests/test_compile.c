@@ -222,6 +222,30 @@ START_TEST(ignored_children_are_no_matter)
 }
 END_TEST
 
+/* Who never waits for a result fills no memory with what waits. */
+START_TEST(waiting_has_an_end)
+{
+	enum { LAUNCHES = 1000, UPLOADS = 20, SIZE = 16 << 20 };
+	clef_tensor *y = new_number();
+	clef__buffer *large = ck_new(clef__buffer_new_whole(dev, SIZE));
+	void *host = calloc(SIZE, 1);
+
+	ck_assert_ptr_nonnull(host);
+	for (int i = 0; i < LAUNCHES + 1; i++)
+		ck_ok(append(1, y));
+	ck_assert_uint_eq(built(), 1);
+	ck_assert_ptr_null(dev->deferred);
+	ck_ok(append(2, y));
+	for (int i = 0; i < UPLOADS; i++)
+		ck_ok(clef__buffer_write(large, 0, host, SIZE));
+	ck_assert_uint_eq(built(), 2);
+	ck_assert_ptr_null(dev->deferred);
+	free(host);
+	clef__buffer_release(large);
+	clef_tensor_free(y);
+}
+END_TEST
+
 START_TEST(device_may_be_closed_before)
 {
 	clef_tensor *y = new_number();
@@ -300,6 +324,7 @@ Suite *compile_suite(void)
 	tcase_add_test(c, wrong_program_fails_where_it_is_waited_for);
 	tcase_add_test(c, cache_that_takes_nothing_costs_time_only);
 	tcase_add_test(c, ignored_children_are_no_matter);
+	tcase_add_test(c, waiting_has_an_end);
 	tcase_add_test(c, device_may_be_closed_before);
 	tcase_add_test(c, jobs_by_the_environment);
 	tcase_add_test(c, poison_is_in_order);

@@ -10,6 +10,10 @@
 #include "opencl.h"
 #include "tuning_file.h"
 
+/* So much waits at most, launches and bytes of uploads: more than one step has, for who never waits for a result. */
+#define MOST_WAITING 1000
+#define MOST_BYTES   ((size_t)256 << 20)
+
 struct clef__deferred {
 	clef__deferred *next;
 	clef__kernel *kernel;   /* NULL: an upload */
@@ -26,6 +30,8 @@ bool clef__defers(const clef_device *dev, const clef__kernel *k)
 	const clef__tuning *t = dev->tuning;
 
 	if (!dev->deferred && (!k || k->program->program))
+		return false;
+	if (dev->deferred_count >= MOST_WAITING || dev->deferred_bytes >= MOST_BYTES)
 		return false;
 	return dev->compile_jobs > 1 && !dev->pool.poison && !(t && (t->watch || t->measuring));
 }
@@ -46,6 +52,7 @@ static clef__deferred *add(clef_device *dev)
 	if (d) {
 		*dev->deferred_end = d;
 		dev->deferred_end = &d->next;
+		dev->deferred_count++;
 	}
 	return d;
 }
@@ -79,10 +86,11 @@ clef_status clef__defer_upload(const clef__buffer *b, size_t offset, const void 
 		return CLEF_ERROR_MEMORY;
 	}
 	memcpy(copy, data, bytes);
-	keep_buffer(d, b);
 	d->offset = offset;
 	d->bytes = bytes;
 	d->data = copy;
+	b->dev->deferred_bytes += bytes;
+	keep_buffer(d, b);
 	return CLEF_OK;
 }
 
@@ -123,16 +131,25 @@ static clef_status run_one(clef_device *dev, clef__deferred *d)
 			 : clef__buffer_write(d->buffer, d->offset, d->data, d->bytes);
 }
 
-clef_status clef__deferred_run(clef_device *dev)
+/* All that waits, which then waits no more. */
+static clef__deferred *take_all(clef_device *dev)
 {
-	clef__deferred *d = dev->deferred, *next;
-	clef_status status = CLEF_OK;
+	clef__deferred *first = dev->deferred;
 
-	if (!d)
-		return CLEF_OK;
 	dev->deferred = NULL;
 	dev->deferred_end = &dev->deferred;
-	build_programs(dev, d);
+	dev->deferred_count = 0;
+	dev->deferred_bytes = 0;
+	return first;
+}
+
+clef_status clef__deferred_run(clef_device *dev)
+{
+	clef__deferred *d = take_all(dev), *next;
+	clef_status status = CLEF_OK;
+
+	if (d)
+		build_programs(dev, d);
 	for (; d; d = next) {
 		next = d->next;
 		if (!status)
@@ -146,10 +163,8 @@ void clef__deferred_free(clef_device *dev)
 {
 	clef__deferred *next;
 
-	for (clef__deferred *d = dev->deferred; d; d = next) {
+	for (clef__deferred *d = take_all(dev); d; d = next) {
 		next = d->next;
 		release(d);
 	}
-	dev->deferred = NULL;
-	dev->deferred_end = &dev->deferred;
 }

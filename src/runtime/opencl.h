@@ -67,8 +67,10 @@ struct clef_device {
 	clef__kernel **kernels;                           /* hash table, open addressing, a power of two */
 	int kernel_capacity, kernel_count;
 	clef__deferred *deferred, **deferred_end; /* in order; see deferred.c */
-	char *cache_folder;                       /* NULL: no cache */
-	int compile_jobs;                         /* programs compiled at a time */
+	int deferred_count;
+	size_t deferred_bytes; /* of uploads */
+	char *cache_folder;    /* NULL: no cache */
+	int compile_jobs;      /* programs compiled at a time */
 	bool cache_warned;
 	uint32_t gemm_checked, gemm_bad;  /* bits by engine */
 	int gemm_forced;                  /* engine named by $CLEF_GEMM, or -1 */

@@ -12,10 +12,27 @@ static clef_tensor *owner(const clef_tensor *leaf)
 	return (clef_tensor *)(uintptr_t)leaf;
 }
 
+/* The structure stays, so that a loop that trains and evaluates in turn allocates nothing. */
 static void forget(clef_tensor *leaf)
 {
-	clef_tensor_free(leaf->kept);
-	leaf->kept = NULL;
+	if (!leaf->kept)
+		return;
+	clef__buffer_release(leaf->kept->buffer);
+	leaf->kept->buffer = NULL;
+}
+
+static clef_tensor *make(clef_tensor *leaf, clef_shape shape)
+{
+	clef_tensor *kept = leaf->kept;
+
+	if (!kept)
+		kept = leaf->kept = clef__tensor_view(leaf->dev, CLEF_FLOAT32, shape, NULL, 0);
+	if (!kept)
+		return NULL;
+	kept->shape = shape;
+	kept->numel = clef_shape_numel(shape);
+	kept->buffer = clef__buffer_new(leaf->dev, (size_t)kept->numel * sizeof(float));
+	return kept->buffer ? kept : NULL;
 }
 
 bool clef__keeps(const clef__node *n, const clef_tensor *leaf)
@@ -36,14 +53,13 @@ clef_tensor *clef__keep(const clef__node *n, const clef_tensor *leaf, uint64_t k
 	if (!clef__keeps(n, leaf))
 		return clef__scratch(n, CLEF_FLOAT32, shape);
 	own = owner(leaf);
-	*made = own->kept && own->kept_key == key && own->kept_changes == changes;
+	*made = own->kept && own->kept->buffer && own->kept_key == key && own->kept_changes == changes;
 	if (*made)
 		return own->kept;
 	forget(own);
-	own->kept = clef_tensor_new(n->tape->dev, CLEF_FLOAT32, shape);
 	own->kept_key = key;
 	own->kept_changes = changes;
-	return own->kept;
+	return make(own, shape);
 }
 
 void clef__keep_end(const clef_tensor *leaf, clef_tensor *kept, bool well)

@@ -15,9 +15,9 @@
 
 extern char **environ;
 
-static const char *const clef_variables[] = { "CLEF_DEVICE", "CLEF_CACHE",       "CLEF_KERNELS",     "CLEF_PROFILE",
-					      "CLEF_GEMM",   "CLEF_CONV",        "CLEF_TUNING",      "CLEF_TUNE_MS",
-					      "CLEF_DATA",   "CLEF_DOCTOR_ROOT", "CLEF_COMPILE_JOBS" };
+static const char *const clef_variables[] = { "CLEF_DEVICE", "CLEF_CACHE",       "CLEF_KERNELS",      "CLEF_PROFILE",
+					      "CLEF_GEMM",   "CLEF_CONV",        "CLEF_TUNING",       "CLEF_TUNE_MS",
+					      "CLEF_DATA",   "CLEF_DOCTOR_ROOT", "CLEF_COMPILE_JOBS", "CLEF_POISON" };
 
 static bool is_known(const char *name, size_t length)
 {
