@@ -246,6 +246,23 @@ START_TEST(waiting_has_an_end)
 }
 END_TEST
 
+/* No children then; the same results. */
+START_TEST(beside_another_device)
+{
+	clef_device *other = ck_new(clef_device_open(NULL));
+	clef_tensor *y = new_number();
+
+	ck_assert(!clef__device_is_only_one());
+	set(y, 5);
+	append_all(y);
+	ck_assert_int_eq((int)clef_item(y), 5012345);
+	ck_assert_uint_eq(built(), PROGRAMS);
+	clef_tensor_free(y);
+	clef_device_close(other);
+	ck_assert(clef__device_is_only_one());
+}
+END_TEST
+
 START_TEST(device_may_be_closed_before)
 {
 	clef_tensor *y = new_number();
@@ -325,6 +342,7 @@ Suite *compile_suite(void)
 	tcase_add_test(c, cache_that_takes_nothing_costs_time_only);
 	tcase_add_test(c, ignored_children_are_no_matter);
 	tcase_add_test(c, waiting_has_an_end);
+	tcase_add_test(c, beside_another_device);
 	tcase_add_test(c, device_may_be_closed_before);
 	tcase_add_test(c, jobs_by_the_environment);
 	tcase_add_test(c, poison_is_in_order);

@@ -5,7 +5,8 @@
  * PoCL compiles one program at a time in a process, in however many threads and contexts: four programs took 20.4 s one
  * after the other, 19.3 s in four threads, 21.2 s in four contexts (3.1). So processes do it, children by fork(), which
  * have all that the compiler has loaded, and find the device idle; the kernel cache brings back what they made. A
- * program that does not come back is compiled as if there were no children.
+ * program that does not come back is compiled as if there were no children. Of the parent's threads a child has the one
+ * that called fork(), and locks that others held stay locked in it: so there are none where another device is open.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -22,8 +23,10 @@
 #include "opencl.h"
 
 #define MOST_JOBS 64
-/* Where a child has made nothing for so long, something is wrong with it. */
-#define PATIENCE 300.0
+/* Seconds, and how many times the seconds that the parent took for its share, after which something is wrong with a
+ * child. */
+#define PATIENCE       5.0
+#define PATIENCE_TIMES 4.0
 
 typedef struct work {
 	atomic_int next; /* program to build */
@@ -63,6 +66,14 @@ static int by_size(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* The parent will find out itself. */
+static void ignore(void *user, clef_log_level level, const char *message)
+{
+	(void)user;
+	(void)level;
+	(void)message;
+}
+
 static void be_child(clef_device *dev, clef__program **program, int count, work *w)
 {
 	int i;
@@ -70,6 +81,7 @@ static void be_child(clef_device *dev, clef__program **program, int count, work 
 #ifdef __linux__
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
+	clef_log_set(ignore, NULL, CLEF_LOG_WARN);
 	while ((i = atomic_fetch_add(&w->next, 1)) < count)
 		clef__program_build_aside(dev, program[i]);
 	/* Not exit(): what the process has to do at its end is its parent's. */
@@ -93,7 +105,7 @@ static void build_all(clef_device *dev, clef__program **program, int count, work
 {
 	pid_t child[MOST_JOBS - 1];
 	int children = CLEF__MIN(dev->compile_jobs, count) - 1, started = 0, i;
-	double until;
+	double start = clef__seconds(), end;
 
 	clFinish(dev->queue);
 	for (; started < children && (child[started] = fork()) >= 0; started++)
@@ -106,16 +118,17 @@ static void build_all(clef_device *dev, clef__program **program, int count, work
 		if (clef__program_build(dev, program[i]))
 			break;
 	}
-	until = clef__seconds() + PATIENCE;
+	end = clef__seconds();
 	while (started)
-		await(child[--started], until);
+		await(child[--started], end + PATIENCE + PATIENCE_TIMES * (end - start));
 }
 
 void clef__programs_build(clef_device *dev, clef__program **program, int count)
 {
+	double start = clef__seconds(), before = dev->stats.build_seconds;
 	work *w;
 
-	if (count < 2)
+	if (count < 2 || !clef__device_is_only_one())
 		return;
 	/* Large ones first, so that all end at about the same time; but before them a small one, by which the compiler
 	 * loads what the children would load each. */
@@ -128,4 +141,5 @@ void clef__programs_build(clef_device *dev, clef__program **program, int count)
 	atomic_init(&w->next, 0);
 	build_all(dev, program, count, w);
 	munmap(w, sizeof(*w));
+	dev->stats.build_seconds = before + clef__seconds() - start;
 }

@@ -5,6 +5,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
+#include <stdatomic.h>
 
 #include "opencl.h"
 #include "tuning.h"
@@ -14,6 +15,8 @@ typedef struct found {
 	cl_device_id id;
 	size_t max_item_size[3];
 } found;
+
+static atomic_int devices_open;
 
 typedef struct found_list {
 	found *item;
@@ -239,6 +242,7 @@ static clef_device *open_found(const found *f)
 	dev = clef__calloc(1, sizeof(*dev), "a device");
 	if (!dev)
 		return NULL;
+	atomic_fetch_add(&devices_open, 1);
 	dev->references = 1;
 	dev->deferred_end = &dev->deferred;
 	dev->info = f->info;
@@ -290,6 +294,12 @@ static void destroy(clef_device *dev)
 		clReleaseContext(dev->context);
 	free(dev->cache_folder);
 	free(dev);
+	atomic_fetch_sub(&devices_open, 1);
+}
+
+bool clef__device_is_only_one(void)
+{
+	return atomic_load(&devices_open) == 1;
 }
 
 void clef__device_retain(clef_device *dev)

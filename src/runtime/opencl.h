@@ -127,6 +127,11 @@ clef_status clef__cl_fail(const clef_device *dev, cl_int code, const char *call)
 /* Fills in all but platform, device and platform_name. False when the device cannot be queried. */
 bool clef__device_query(cl_device_id id, clef_device_info *info, size_t max_item_size[3]);
 
+/* ---- device.c ---- */
+
+/* No other is open in this process. */
+bool clef__device_is_only_one(void);
+
 /* ---- pool.c ---- */
 
 void clef__pool_open(clef_device *dev);
