@@ -91,10 +91,8 @@ configure() {
 	cmake -S . -B "$folder" "$@"
 }
 
-# Compiled kernels are kept beside the build, so that they go with it. Without specialization PoCL compiles a kernel
-# once and not once for each work-group size.
+# Compiled kernels are kept beside the build, so that they go with it.
 use_kernel_cache() {
 	mkdir -p "$1/pocl" "$1/clef" "$1/mesa"
 	export POCL_CACHE_DIR="$1/pocl" CLEF_CACHE="$1/clef" MESA_SHADER_CACHE_DIR="$1/mesa"
-	export POCL_WORK_GROUP_SPECIALIZATION=0
 }
