@@ -10,6 +10,7 @@
 /* Twins of the kernel's. */
 #define ROWS(dev)   ((dev)->info.float_vector >= 16 ? 13 : 6)
 #define A_STEP(dev) ((dev)->info.float_vector >= 16 ? 16 : 8)
+#define TILE(dev)   ((dev)->info.float_vector >= 16 ? 2 * VECTOR : VECTOR) /* columns */
 #define A_ROW       528
 #define VECTOR      16
 
@@ -75,10 +76,10 @@ static double find_makespan(const clef_device *dev, const clef__gemm_opts *g, co
 /* `across` blocks of columns and so many of rows. */
 static blocking cut(const clef_device *dev, const clef__gemm_opts *g, int across, int down)
 {
-	const int tile = dev->info.float_vector >= 16 ? 2 * VECTOR : VECTOR, panels = clef__divide_up(g->m, ROWS(dev));
+	const int panels = clef__divide_up(g->m, ROWS(dev));
 	blocking b = { .mr = ROWS(dev) };
 
-	b.nc = clef__divide_up(clef__divide_up(g->n, across), tile) * tile;
+	b.nc = clef__divide_up(clef__divide_up(g->n, across), TILE(dev)) * TILE(dev);
 	/* Blocks of K of about one size, in whole vectors so that transposing B has no remainder inside. */
 	b.kc = CLEF__MIN(MAX_DEPTH, block_size(dev) / b.nc / VECTOR * VECTOR);
 	b.kc = clef__divide_up(clef__divide_up(g->k, clef__divide_up(g->k, b.kc)), VECTOR) * VECTOR;
@@ -141,8 +142,8 @@ static bool find_blocking(const clef_device *dev, const clef__gemm_opts *g, cons
 	b->kc = clef__choice_get(c, "kc", b->kc);
 	b->nc = clef__choice_get(c, "nc", b->nc);
 	b->panels_each = clef__choice_get(c, "panels", b->panels_each);
-	if (!has_rows(dev, b->mr) || b->kc < VECTOR || b->kc > MAX_DEPTH || b->kc % VECTOR || b->nc < 2 * VECTOR ||
-	    b->nc > 4 * MAX_COLUMNS || b->nc % (2 * VECTOR) || b->panels_each < 1 ||
+	if (!has_rows(dev, b->mr) || b->kc < VECTOR || b->kc > MAX_DEPTH || b->kc % VECTOR || b->nc < TILE(dev) ||
+	    b->nc > 4 * MAX_COLUMNS || b->nc % TILE(dev) || b->panels_each < 1 ||
 	    b->panels_each > clef__divide_up(g->m, b->mr))
 		return false;
 	floats = panel_size(dev, b) + (size_t)b->kc * (size_t)b->nc;
@@ -233,9 +234,7 @@ static bool takes_dot(const clef__gemm_opts *g)
 
 static int packed_columns(const clef_device *dev, const clef__gemm_opts *g)
 {
-	int tile = dev->info.float_vector >= 16 ? 2 * VECTOR : VECTOR;
-
-	return clef__divide_up(g->n, tile) * tile;
+	return clef__divide_up(g->n, TILE(dev)) * TILE(dev);
 }
 
 size_t clef__gemm_cpu_packed_size(const clef_device *dev, const clef__gemm_opts *g)

@@ -113,7 +113,9 @@ typedef struct clef__arg {
 #define CLEF__MAX_ARGS 24
 
 /*
- * One launch of a kernel. Program and kernel are looked up, and compiled on first use. Fields left out are 0.
+ * One launch of a kernel. Program and kernel are looked up, and compiled on first use: at once, or, where several are
+ * compiled at a time, when something waits for the queue, which then has the errors too (deferred.c). Fields left out
+ * are 0.
  *
  *   static clef_status fill(clef_device *dev, clef__buffer *y, size_t offset, int n, float value)
  *   {
