@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gemm_case.h"
+#include "opencl.h"
 
 START_TEST(engines_are_listed)
 {
@@ -104,6 +105,30 @@ START_TEST(larger_products)
 							 .n = shapes[i / 4][1],
 							 .k = shapes[i / 4][2],
 							 .pad = i % 5 == 0 ? 3 : 0,
+							 .alpha = 1,
+							 .beta = (float)(i % 2) });
+	clef_device_close(dev);
+}
+END_TEST
+
+/* The kernels for vectors of another width, which have other tiles, and blocks that leave a rest. */
+START_TEST(other_vectors)
+{
+	static const int shapes[][3] = { { 40, 47, 65 }, { 21, 33, 16 }, { 100, 300, 35 }, { 130, 784, 20 } };
+	clef_device *dev = gemm_open_with(0);
+
+	if (!dev || test_small())
+		test_skip("no engine for CPUs here, or it takes too long");
+	/* Before the device has compiled any. */
+	dev->info.float_vector = _i ? 8 : 16;
+	for (int i = 0; i < 3 * CLEF_COUNT(shapes); i++)
+		gemm_check_product(dev, &(gemm_product){ .ta = i % 3 == 1,
+							 .tb = i % 3 != 2,
+							 .integers = true,
+							 .m = shapes[i / 3][0],
+							 .n = shapes[i / 3][1],
+							 .k = shapes[i / 3][2],
+							 .pad = i % 2,
 							 .alpha = 1,
 							 .beta = (float)(i % 2) });
 	clef_device_close(dev);
@@ -302,6 +327,7 @@ Suite *gemm_suite(void)
 	tcase_add_loop_test(c, integers_are_exact, 0, 4);
 	tcase_add_loop_test(c, reals_are_near, 0, 4);
 	tcase_add_loop_test(c, larger_products, 0, 4);
+	tcase_add_loop_test(c, other_vectors, 0, 2);
 	tcase_add_loop_test(c, products_repeat, 0, 4);
 	tcase_add_loop_test(c, batches_are_exact, 0, 4);
 	tcase_add_loop_test(c, batch_is_one_product, 0, 4);
