@@ -104,13 +104,19 @@ static void release(clef__deferred *d)
 
 /* ---- running ---- */
 
+/* One that has failed has no source until clef__program_build() reads it again. */
+static bool is_new(const clef__program *p)
+{
+	return !p->program && p->key.data && !p->wanted;
+}
+
 static void build_programs(clef_device *dev, const clef__deferred *first)
 {
 	clef__program **list;
 	int count = 0;
 
 	for (const clef__deferred *d = first; d; d = d->next)
-		if (d->kernel && !d->kernel->program->program && !d->kernel->program->wanted) {
+		if (d->kernel && is_new(d->kernel->program)) {
 			d->kernel->program->wanted = true;
 			count++;
 		}
