@@ -26,6 +26,7 @@
 	X(tape) \
 	X(tape_errors) \
 	X(memory) \
+	X(memory_pool) \
 	X(allocations) \
 	X(random) \
 	X(random_draws) \
