@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pool of device memory: pieces of blocks and what becomes of them; and work that is done in parts to save memory.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "opencl.h"
 #include "tape_case.h"
@@ -87,6 +89,44 @@ START_TEST(settled)
 }
 END_TEST
 
+/* ---- huge pages ---- */
+
+/* Kilobytes of this process for which it has asked for them, or -1 where that cannot be known. */
+static long asked_for(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	char line[512];
+	long size = 0, all = f ? 0 : -1;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		sscanf(line, "Size: %ld", &size);
+		if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " hg"))
+			all += size;
+	}
+	if (f)
+		fclose(f);
+	return all;
+}
+
+/* More than malloc() ever takes from its heap, so that it is a mapping of its own. */
+START_TEST(huge_pages)
+{
+	long before = asked_for();
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+
+	if (f)
+		fclose(f);
+	if (!f || before < 0 ||
+	    strcmp(clef_device_get_info(test_device)->platform_name, "Portable Computing Language") != 0)
+		test_skip("for PoCL, and Linux with huge pages");
+	clef_device_trim(test_device);
+	before = asked_for();
+	clef__buffer_release(ck_new(clef__buffer_new(test_device, 40 * MB)));
+	ck_assert_int_ge(asked_for() - before, 38 * 1024);
+	clef_device_trim(test_device);
+}
+END_TEST
+
 /* ---- workspaces ---- */
 
 /* Transformed weights and images, and products, that are done a part at a time. */
@@ -154,6 +194,7 @@ Suite *memory_pool_suite(void)
 	tcase_add_checked_fixture(c, tape_setup, tape_teardown);
 	tcase_add_test(c, pieces);
 	tcase_add_test(c, settled);
+	tcase_add_test(c, huge_pages);
 	tcase_add_test(c, parts_of_winograd);
 	suite_add_tcase(s, c);
 	return s;

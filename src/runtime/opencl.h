@@ -135,7 +135,13 @@ bool clef__device_is_only_one(void);
 /* ---- pool.c ---- */
 
 void clef__pool_open(clef_device *dev);
+
 void clef__pool_free(clef_device *dev);
+
+/* ---- huge_pages.c ---- */
+
+/* For a new buffer. */
+void clef__ask_for_huge_pages(clef_device *dev, cl_mem mem, size_t bytes);
 
 /* ---- buffer.c ---- */
 

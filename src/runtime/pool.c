@@ -46,8 +46,10 @@ static cl_mem create(clef_device *dev, size_t bytes)
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (dev->stats.memory_in_use + dev->stats.memory_pooled + bytes <= dev->info.global_memory) {
 			mem = clCreateBuffer(dev->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
-			if (!code)
+			if (!code) {
+				clef__ask_for_huge_pages(dev, mem, bytes);
 				return mem;
+			}
 			if (code != CL_MEM_OBJECT_ALLOCATION_FAILURE && code != CL_OUT_OF_RESOURCES) {
 				clef__cl_fail(dev, code, "clCreateBuffer");
 				return NULL;
