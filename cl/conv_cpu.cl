@@ -17,6 +17,7 @@
  */
 #include "activation.clh"
 #include "conv_cpu.clh"
+#include "stream.clh"
 
 #if MR == 13
 #define EACH(OP) ROW(OP, 0) ROW(OP, 1) ROW(OP, 2) ROW(OP, 3) ROW(OP, 4) ROW(OP, 5) ROW(OP, 6) ROW(OP, 7) ROW(OP, 8)     \
@@ -180,6 +181,15 @@ static void copy_block(const shape *t, __global const float *x, size_t left, int
 		}
 }
 
+/* What copy_block() reads of the block of so many channels that begins at row0, by so many turns. */
+static stream stream_of_block(const shape *t, __global const float *x, int row0, int channels, int images, int turns)
+{
+	const int h = row0 * t->stride_h + t->first_h;
+
+	return stream_of(x, t->w, t->h, t->groups * t->c, h, h + t->copy_rows * t->stride_h,
+	                 t->splits == t->stride_h ? 1 : t->stride_h, channels, images, turns);
+}
+
 /* Distances in the copy of all taps of all channels, for each phase. */
 static void list_taps(const shape *t, int channels, __local int *taps)
 {
@@ -318,6 +328,14 @@ static void tile(__global const float *a, __local const int *taps, int depth, __
 	EACH(START)
 #define POINT(r, v) __local const float *const c##v = copy + at[v];
 	ALONG(POINT, 0)
+	if (sums_step == 0) {
+		__global float *row = y;
+
+		for (int r = 0; r < rows; r++, row += y_step) {
+#define HINT_Y(r, v) PREFETCH_WRITE(row + to[v]);
+			ALONG(HINT_Y, 0)
+		}
+	}
 	a += MR;
 	for (int l = 0; l < depth; l++, a += MR) {
 		const int tap = taps[l];
@@ -369,6 +387,7 @@ __kernel void conv_cpu(__global const float *x, ulong x_offset, __global const f
 	const int direct = phases == 1 && vectors % NV == 0 &&
 	                   (t.narrow ? rows * sum_row % VECTOR == 0 : phase_columns % VECTOR == 0);
 	__local int *taps = table, *at = table + t.channels * taps_each, *to = at + tiles * NV;
+	stream ahead;
 	int listed = 0;
 
 	for (int v = 0; v < tiles * NV; v++) {
@@ -404,6 +423,16 @@ __kernel void conv_cpu(__global const float *x, ulong x_offset, __global const f
 		if (channels != listed)
 			list_taps(&t, channels, taps);
 		listed = channels;
+		{
+			const int turns = phases * (p1 - p0) * tiles, after = step + channels;
+			const int last = after == (g1 - g0) * t.c, next = (int)get_global_id(0) + last;
+			const int n1 = next / bands * t.images, c1 = last ? 0 : after % t.c;
+			const int g = last ? g0 : g0 + after / t.c;
+
+			ahead = stream_of_block(&t, x + ((size_t)n1 * t.groups * t.c + (size_t)g * t.c + c1) * x_plane,
+			                        next % bands * t.rows, min(t.channels, t.c - c1),
+			                        min(t.images, t.n - n1), turns);
+		}
 		for (int a = 0; a < t.phases_h; a++) {
 			const int taps_h = count_taps(a, t.phases_h, t.pad_top, t.r);
 
@@ -417,11 +446,13 @@ __kernel void conv_cpu(__global const float *x, ulong x_offset, __global const f
 					const int taps_w = count_taps(b, t.phases_w, t.pad_left, t.s);
 					const int depth = channels * taps_h * taps_w;
 
-					for (int v = 0; v < tiles; v++)
+					for (int v = 0; v < tiles; v++) {
+						stream_fetch(&ahead);
 						tile(pa + (size_t)p * (1 + depth) * MR, tp, depth, copy, at + v * NV,
 						     to + v * NV, m, yp, y_plane, keep, floor,
 						     sums + (size_t)b * MR * sums_step + v * NV * VECTOR,
 						     in_place ? 0 : sums_step);
+					}
 					pa += (size_t)t.panels * (1 + depth) * MR;
 					tp += depth;
 				}

@@ -8,6 +8,7 @@
  * into their final order, by a second kernel.
  */
 #include "conv_pixels.clh"
+#include "stream.clh"
 
 #if FLOAT_VECTOR >= 16
 #define NR 32
@@ -60,65 +61,18 @@ static void load_outputs(__global const float *y, const geometry *g, const block
 
 /* ---- what the next block needs is fetched while this one is computed ---- */
 
-/* So many planes of so many images, and of each a run of floats. */
-typedef struct stream {
-	__global const float *plane;
-	size_t step, skip; /* from one plane to the next, and from the last of an image to the next image */
-	int at, run, channel, channels, left;
-} stream;
-
-static stream pixels_of(__global const float *x, const geometry *g, const block *b, int channels)
+static stream stream_of_pixels(__global const float *x, const geometry *g, const block *b, int channels, int turns)
 {
-	const size_t plane = (size_t)g->h * g->w;
-	const int from = max(b->row * g->stride_h - g->pad_top, 0);
-	const int to = min(b->row * g->stride_h - g->pad_top + b->image_rows, g->h);
-	const stream s = { x + b->image * g->c * plane + from * g->w,
-			   plane,
-			   (g->c - channels) * plane,
-			   0,
-			   (to - from) * g->w,
-			   0,
-			   channels,
-			   channels * b->images };
+	const int from = b->row * g->stride_h - g->pad_top;
 
-	return s;
+	return stream_of(x + (size_t)b->image * g->c * g->h * g->w, g->w, g->h, g->c, from, from + b->image_rows,
+	                 b->phases == 1 ? g->stride_h : 1, channels, b->images, turns);
 }
 
-static stream outputs_of(__global const float *y, const geometry *g, const block *b, int channels)
+static stream stream_of_outputs(__global const float *y, const geometry *g, const block *b, int channels, int turns)
 {
-	const size_t plane = (size_t)g->oh * g->ow;
-	const stream s = { y + b->image * g->k * plane + b->row * g->ow,
-			   plane,
-			   (g->k - channels) * plane,
-			   0,
-			   b->rows * g->ow,
-			   0,
-			   channels,
-			   channels * b->images };
-
-	return s;
-}
-
-static int stream_lines(const stream *s)
-{
-	return divide_up(s->run, VECTOR) * s->left;
-}
-
-static void stream_fetch(stream *s, int lines)
-{
-	for (; lines > 0 && s->left > 0; lines--) {
-		PREFETCH(s->plane + s->at);
-		s->at += VECTOR;
-		if (s->at >= s->run) {
-			s->at = 0;
-			s->left--;
-			s->plane += s->step;
-			if (++s->channel == s->channels) {
-				s->channel = 0;
-				s->plane += s->skip;
-			}
-		}
-	}
+	return stream_of(y + (size_t)b->image * g->k * g->oh * g->ow, g->ow, g->oh, g->k, b->row, b->row + b->rows, 1,
+	                 channels, b->images, turns);
 }
 
 /* ---- the tile ---- */
@@ -235,10 +189,9 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void conv_weights(
 	clear_run(image, image_floats);
 	for (int i = from; i < to; i++) {
 		const block b = find_block(&g, blocks, i, 1), next = find_block(&g, blocks, min(i + 1, to - 1), 1);
-		stream next_x = pixels_of(x, &g, &next, c_here), next_y = outputs_of(y, &g, &next, k_here);
 		const int tiles = divide_up(k_here, NR) * divide_up(c_here * g.r * g.s, MR);
-		const int x_lines = divide_up(stream_lines(&next_x), tiles);
-		const int y_lines = divide_up(stream_lines(&next_y), tiles);
+		stream next_x = stream_of_pixels(x, &g, &next, c_here, tiles);
+		stream next_y = stream_of_outputs(y, &g, &next, k_here, tiles);
 
 		load_pixels(x, &g, &b, c_here, image, pixels);
 		find_lines(&g, &b, c_here, padded, lines);
@@ -249,8 +202,8 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void conv_weights(
 				__local const float *out = outputs + k * b.pixels;
 				__global float *sums = parts + ((size_t)k / NR * padded + j) * NR;
 
-				stream_fetch(&next_y, y_lines);
-				stream_fetch(&next_x, x_lines);
+				stream_fetch(&next_y);
+				stream_fetch(&next_x);
 				if (NR > VECTOR && k + VECTOR < k_here)
 					tile_2(pixels, lines + j, out, b.pixels, sums, i == from);
 				else

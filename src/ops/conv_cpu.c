@@ -13,10 +13,12 @@
 /* Elements of a block's copy, and of a panel of weights. */
 #define COPY_FLOATS  (32 * 1024)
 #define PANEL_FLOATS 2048
-/* Pixels of a block, and blocks for each core. */
+/* Pixels of a block, and blocks for each core, where there is this much work for it and where there is less. */
 #define MIN_PIXELS 64
 #define MAX_PIXELS 1024
-#define TASKS_EACH 4
+#define LARGE_WORK 5e8
+#define TASKS_EACH 8
+#define FEW_TASKS  4
 
 /* Of a group: fewer make matrix products of little worth. */
 #define FEW_CHANNELS 8
@@ -248,11 +250,17 @@ static void choose_parts(plan *p, int wanted)
 	t->panels_each = clef__divide_up(t->panels, CLEF__MIN(clef__divide_up(wanted, tasks), t->panels));
 }
 
+static double flops(const clef__conv *g)
+{
+	return 2.0 * g->n * g->k * g->oh * g->ow * (g->c / g->groups) * g->r * g->s;
+}
+
 /* False where it is not made for. */
 static bool make_plan(const clef_device *dev, const clef__conv *g, bool backward, plan *p)
 {
 	const clef_device_info *info = clef_device_get_info(dev);
-	int wanted = TASKS_EACH * (int)CLEF__MAX(info->compute_units, 1), reach_h, reach_w;
+	int cores = (int)CLEF__MAX(info->compute_units, 1), reach_h, reach_w;
+	int wanted = cores * (flops(g) / cores < LARGE_WORK ? FEW_TASKS : TASKS_EACH);
 	shape *t = &p->t;
 
 	*p = (plan){ .t = make_shape(g, backward) };
@@ -282,11 +290,6 @@ static bool fits(const clef_device *dev, const clef__conv *g, clef__conv_way way
 
 	return info->kind == CLEF_DEVICE_CPU && info->local_memory >= MIN_LOCAL && g->n > 0 && g->c > 0 && g->k > 0 &&
 	       make_plan(dev, g, way == CLEF__CONV_BACKWARD_DATA, &p);
-}
-
-static double flops(const clef__conv *g)
-{
-	return 2.0 * g->n * g->k * g->oh * g->ow * (g->c / g->groups) * g->r * g->s;
 }
 
 /* Not for rows so long that few channels have room, nor for images so small that vectors would be mostly empty, where
