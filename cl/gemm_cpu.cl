@@ -88,49 +88,23 @@ static void copy_rows(__global const float *a, int lda, int depth, int rows, __l
 	}
 }
 
-/* The same of a stored transpose: A_STEP numbers for each k. */
-static void copy_columns(__global const float *a, int lda, int depth, int rows, int has_vector, __local float *packed)
+/* Panels of a stored transpose, one behind the other, A_STEP numbers for each k. Several at a time, because they share
+ * lines of the cache, and rows of A may lie at distances of which it keeps few. `left` may be read. */
+static void copy_columns(__global const float *a, int lda, int depth, int rows, int left, __local float *packed)
 {
-	for (int l = 0; l < depth; l++, a += lda, packed += A_STEP)
-		if (has_vector)
-			*(__local A_VECTOR *)packed = *(__global const A_VECTOR *)a;
-		else
-			for (int i = 0; i < MR; i++)
-				packed[i] = a[min(i, rows - 1)];
+	for (int l = 0; l < depth; l++, a += lda, packed += A_STEP) {
+		__local float *to = packed;
+
+		for (int i = 0; i < rows; i += MR, to += depth * A_STEP)
+			if (i + A_STEP <= left)
+				*(__local A_VECTOR *)to = *(__global const A_VECTOR *)(a + i);
+			else
+				for (int j = 0; j < MR; j++)
+					to[j] = a[min(i + j, rows - 1)];
+	}
 }
 
 /* ---- the tile ---- */
-
-#define LOAD_B   ONE_OR_TWO(const float16 b0 = LOAD_TILE(b);, const float16 b1 = LOAD_TILE(b + VECTOR);)
-#define START(r) ONE_OR_TWO(float16 s##r = 0.0f;, float16 t##r = 0.0f;)
-#define STEP(r)  ONE_OR_TWO(s##r = A(r) * b0 + s##r;, t##r = A(r) * b1 + t##r;)
-#define KEEP(r)                                                                                                        \
-	ONE_OR_TWO(*(float16_any *)(sums + r * NR) = s##r;, *(float16_any *)(sums + r * NR + VECTOR) = t##r;)
-
-/* The sums of a tile, from a packed panel. */
-static void multiply(__local const float *a, TILE const float *b, int depth, float *sums)
-{
-	EACH_ROW(START)
-	for (int l = 0; l < depth; l++, a += A_STEP, b += NR) {
-		LOAD_B
-#define A(r) a[r]
-		EACH_ROW(STEP)
-#undef A
-	}
-	EACH_ROW(KEEP)
-}
-
-static void multiply_rows(__local const float *a, TILE const float *b, int depth, float *sums)
-{
-	EACH_ROW(START)
-	for (int l = 0; l < depth; l++, a++, b += NR) {
-		LOAD_B
-#define A(r) a[r * A_ROW]
-		EACH_ROW(STEP)
-#undef A
-	}
-	EACH_ROW(KEEP)
-}
 
 #include "activation.clh"
 
@@ -147,33 +121,89 @@ static void finish(__global float *c, int ldc, int rows, int columns, float p, f
 #define FLOOR_OF(p) (p)
 #endif
 
-/* C = beta C + alpha sums + bias, not below `floor`, for the part of a tile that lies inside of C. */
-static void store(__global float *c, int ldc, const float *sums, int rows, int columns, float alpha, float beta,
-		  __global const float *bias, int has_bias, float floor)
+/* The part of a tile that lies inside of C, and what becomes of its sums: C = beta C + alpha sums + bias, not below
+ * `floor`. */
+typedef struct target {
+	__global float *c;
+	int ldc, rows, columns;
+	float alpha, beta, floor;
+	__global const float *bias;
+	int has_bias;
+} target;
+
+static void put(const target *t, __global float *c, float16 sum, float16 bias)
 {
-	if (columns >= NR) {
-		ONE_OR_TWO(const float16 bias0 = has_bias ? LOAD_GLOBAL(bias) : 0.0f;
-		           , const float16 bias1 = has_bias ? LOAD_GLOBAL(bias + VECTOR) : 0.0f;)
+	const float16 x = fma(t->alpha, sum, bias);
 
-		for (int r = 0; r < rows; r++, c += ldc, sums += NR) {
-			ONE_OR_TWO(float16 x0 = alpha * *(const float16_any *)sums + bias0;
-			           , float16 x1 = alpha * *(const float16_any *)(sums + VECTOR) + bias1;)
+	STORE_GLOBAL(c, RAISED(float16, x, t->floor));
+}
 
-			if (beta != 0.0f) {
-				ONE_OR_TWO(x0 += beta * LOAD_GLOBAL(c);, x1 += beta * LOAD_GLOBAL(c + VECTOR);)
-			}
-			ONE_OR_TWO(STORE_GLOBAL(c, RAISED(float16, x0, floor));
-			           , STORE_GLOBAL(c + VECTOR, RAISED(float16, x1, floor));)
+static void put_any(const target *t, const float *sums)
+{
+	__global float *c = t->c;
+
+	for (int r = 0; r < t->rows; r++, c += t->ldc, sums += NR) {
+		int j = 0;
+
+		for (; j + VECTOR <= t->columns; j += VECTOR) {
+			const float16 bias = t->has_bias ? LOAD_GLOBAL(t->bias + j) : 0.0f;
+			float16 x = fma(t->alpha, *(const float16_any *)(sums + j), bias);
+
+			if (t->beta != 0.0f)
+				x = fma(t->beta, LOAD_GLOBAL(c + j), x);
+			STORE_GLOBAL(c + j, RAISED(float16, x, t->floor));
 		}
-		return;
+		for (; j < t->columns; j++) {
+			const float x = fma(t->alpha, sums[j], t->has_bias ? t->bias[j] : 0.0f);
+			const float y = t->beta == 0.0f ? x : fma(t->beta, c[j], x);
+
+			c[j] = y <= t->floor ? t->floor : y;
+		}
 	}
-	for (int r = 0; r < rows; r++, c += ldc, sums += NR)
-		for (int j = 0; j < columns; j++) {
-			const float x = alpha * sums[j] + (has_bias ? bias[j] : 0.0f);
-			const float y = beta == 0.0f ? x : beta * c[j] + x;
+}
 
-			c[j] = y <= floor ? floor : y;
-		}
+#define LOAD_B    ONE_OR_TWO(const float16 b0 = LOAD_TILE(b);, const float16 b1 = LOAD_TILE(b + VECTOR);)
+#define START(r)  ONE_OR_TWO(float16 s##r = 0.0f;, float16 t##r = 0.0f;)
+#define STEP(r)   ONE_OR_TWO(s##r = A(r) * b0 + s##r;, t##r = A(r) * b1 + t##r;)
+#define PUT(r)    ONE_OR_TWO(put(t, t->c + r * t->ldc, s##r, bias0);, put(t, t->c + r * t->ldc + VECTOR, t##r, bias1);)
+#define KEEP(r)                                                                                                        \
+	ONE_OR_TWO(*(float16_any *)(sums + r * NR) = s##r;, *(float16_any *)(sums + r * NR + VECTOR) = t##r;)
+
+/* Most tiles go from registers to C; the others to `sums`, and then by put_any(). */
+#define PUT_OR_KEEP                                                                                                    \
+	if (t->rows == MR && t->columns == NR && t->beta == 0.0f) {                                                    \
+		ONE_OR_TWO(const float16 bias0 = t->has_bias ? LOAD_GLOBAL(t->bias) : 0.0f;                            \
+		           , const float16 bias1 = t->has_bias ? LOAD_GLOBAL(t->bias + VECTOR) : 0.0f;)                \
+                                                                                                                       \
+		EACH_ROW(PUT)                                                                                          \
+		return 1;                                                                                              \
+	}                                                                                                              \
+	EACH_ROW(KEEP)                                                                                                 \
+	return 0;
+
+/* The sums of a tile, from a packed panel. Whether they are in C. */
+static int multiply(__local const float *a, TILE const float *b, int depth, const target *t, float *sums)
+{
+	EACH_ROW(START)
+	for (int l = 0; l < depth; l++, a += A_STEP, b += NR) {
+		LOAD_B
+#define A(r) a[r]
+		EACH_ROW(STEP)
+#undef A
+	}
+	PUT_OR_KEEP
+}
+
+static int multiply_rows(__local const float *a, TILE const float *b, int depth, const target *t, float *sums)
+{
+	EACH_ROW(START)
+	for (int l = 0; l < depth; l++, a++, b += NR) {
+		LOAD_B
+#define A(r) a[r * A_ROW]
+		EACH_ROW(STEP)
+#undef A
+	}
+	PUT_OR_KEEP
 }
 
 /* A tile that has just been stored passes the gate. */
@@ -190,7 +220,7 @@ static void pass_gate(__global float *c, __global const float *gate, int ldc, in
 }
 
 /* A work-item computes the rows of `panels_each` panels and nc columns of a matrix. shape is m, n, k, kc, nc,
- * panels_each. a_local holds a panel, b_local kc rows of nc values, or nothing with PACKED. */
+ * panels_each, floats of a_local. a_local holds a panel, or several, b_local kc rows of nc values, or nothing with PACKED. */
 __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a_step, int trans_a,
                        __global const float *b, ulong b_offset, int ldb, ulong b_step, int trans_b, __global float *c,
@@ -216,6 +246,7 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 	gate += gate_offset + matrix * c_step + j0;
 	for (int l0 = 0; l0 < k; l0 += kc) {
 		const int depth = min(kc, k - l0), first = l0 == 0, last = l0 + depth == k;
+		const int group = max(shape.s6 / (depth * A_STEP), 1);
 
 #ifdef PACKED
 		TILE const float *tiles = b + (size_t)l0 * NR;
@@ -227,15 +258,25 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 		pack_b(b + (trans_b ? (size_t)l0 : (size_t)l0 * ldb), ldb, trans_b, depth, columns, b_local);
 #endif
 		for (int i = i0; i < i1; i += MR) {
-			const int rows = min(MR, m - i);
+			const int rows = min(MR, m - i), panel = trans_a ? (i - i0) / MR % group : 0;
+			__local const float *own = a_local + panel * depth * A_STEP;
 
-			if (trans_a)
-				copy_columns(a + (size_t)l0 * lda + i, lda, depth, rows, i + A_STEP <= m, a_local);
-			else
+			if (trans_a && panel == 0)
+				copy_columns(a + (size_t)l0 * lda + i, lda, depth, min(group * MR, i1 - i), m - i, a_local);
+			if (!trans_a)
 				copy_rows(a + (size_t)i * lda + l0, lda, depth, rows, a_local);
 			for (int j = 0; j < columns; j += NR) {
 				__global float *tile = c + (size_t)i * ldc + j;
 				const int width = min(NR, columns - j);
+				const target t = { tile,
+						   ldc,
+						   rows,
+						   width,
+						   alpha,
+						   first ? beta : 1.0f,
+						   last ? FLOOR_OF(p_) : -INFINITY,
+						   bias + j,
+						   has_bias && first };
 
 				for (int r = 0; r < rows; r++) {
 					ONE_OR_TWO(PREFETCH_NEAR(tile + (size_t)r * ldc);
@@ -244,12 +285,9 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 				if (PREFETCH_A && !trans_a && i + MR < i1 && j < depth)
 					for (int r = 0; r < MR; r++)
 						PREFETCH_NEAR(a + (size_t)min(i + MR + r, m - 1) * lda + l0 + j);
-				if (!trans_a)
-					multiply_rows(a_local, tiles + (size_t)j * run, depth, sums);
-				else
-					multiply(a_local, tiles + (size_t)j * run, depth, sums);
-				store(tile, ldc, sums, rows, width, alpha, first ? beta : 1.0f, bias + j,
-				      has_bias && first, last ? FLOOR_OF(p_) : -INFINITY);
+				if (!(trans_a ? multiply(own, tiles + (size_t)j * run, depth, &t, sums)
+				              : multiply_rows(own, tiles + (size_t)j * run, depth, &t, sums)))
+					put_any(&t, sums);
 				if (last)
 					finish(tile, ldc, rows, width, p_, q_);
 				if (last && has_gate)

@@ -14,8 +14,9 @@
 #define A_ROW       528
 #define VECTOR      16
 
-#define MAX_DEPTH   512 /* of a block of K; less than A_ROW */
-#define MAX_COLUMNS 256 /* of a block of C */
+#define MAX_DEPTH   512   /* of a block of K; less than A_ROW */
+#define MAX_COLUMNS 256   /* of a block of C */
+#define MAX_PANELS  32768 /* floats of panels of a transpose that are copied together */
 /* Blocks per core that keep the last ones from waiting for one, and the least arithmetic that is worth a block. */
 #define BLOCKS_EACH 2
 #define LEAST_FLOPS 6e5
@@ -118,10 +119,12 @@ static blocking choose_blocking(const clef_device *dev, const clef__gemm_opts *g
 	return best;
 }
 
-/* Floats of local memory for a panel of A, as rows or as columns, and for a block of B. */
-static size_t panel_size(const clef_device *dev, const blocking *b)
+/* Floats of local memory for a panel of A, or for several of a transpose. */
+static int panel_size(const clef_device *dev, const clef__gemm_opts *g, const blocking *b)
 {
-	return (size_t)CLEF__MAX(b->kc * A_STEP(dev), b->mr * A_ROW);
+	const int room = (int)CLEF__MIN(dev->info.local_memory / 4 / sizeof(float), MAX_PANELS);
+
+	return g->trans_a ? CLEF__MAX(b->kc * A_STEP(dev), room) : b->mr * A_ROW;
 }
 
 /* EACH_OF() in cl/vector.clh. */
@@ -146,7 +149,7 @@ static bool find_blocking(const clef_device *dev, const clef__gemm_opts *g, cons
 	    b->nc > 4 * MAX_COLUMNS || b->nc % TILE(dev) || b->panels_each < 1 ||
 	    b->panels_each > clef__divide_up(g->m, b->mr))
 		return false;
-	floats = panel_size(dev, b) + (size_t)b->kc * (size_t)b->nc;
+	floats = (size_t)panel_size(dev, g, b) + (size_t)b->kc * (size_t)b->nc;
 	return sizeof(float) * floats <= dev->info.local_memory;
 }
 
@@ -258,7 +261,7 @@ clef_status clef__gemm_cpu_pack(clef_device *dev, const clef__gemm_opts *g, clef
 clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 {
 	const clef__buffer *bias = g->bias ? g->bias : g->c, *gate = g->gate ? g->gate : g->c;
-	size_t b_floats;
+	size_t a_floats, b_floats;
 	char defines[1024];
 	blocking b;
 
@@ -266,41 +269,42 @@ clef_status clef__gemm_cpu(clef_device *dev, const clef__gemm_opts *g)
 		return clef__gemm_dot(dev, g);
 	if (!find_blocking(dev, g, g->with, &b))
 		b = choose_blocking(dev, g);
+	a_floats = (size_t)panel_size(dev, g, &b);
 	b_floats = g->packed ? 1 : (size_t)b.kc * (size_t)b.nc;
 	snprintf(defines, sizeof(defines), "#define MR %d\n%s%s", b.mr, g->packed ? "#define PACKED\n" : "",
 		 g->epilogue ? g->epilogue : CLEF__FLOOR);
-	return clef__launch(dev,
-			    &(clef__launch_opts){
-				    .program = "gemm_cpu",
-				    .defines = defines,
-				    .kernel = "gemm_cpu",
-				    .global = { (size_t)clef__divide_up(g->n, b.nc),
-						(size_t)clef__divide_up(g->m, b.panels_each * b.mr), (size_t)g->batch },
-				    .local = { 1, 1, 1 },
-				    .bytes = clef__gemm_bytes(g),
-				    .flops = clef__gemm_flops(g),
-				    .args = { CLEF__BUFFER(g->a, g->a_offset),
-					      CLEF__INT(g->lda),
-					      CLEF__ULONG(g->a_step),
-					      CLEF__INT(g->trans_a),
-					      CLEF__BUFFER(g->b, g->b_offset),
-					      CLEF__INT(g->ldb),
-					      CLEF__ULONG(g->b_step),
-					      CLEF__INT(g->trans_b),
-					      CLEF__BUFFER(g->c, g->c_offset),
-					      CLEF__INT(g->ldc),
-					      CLEF__ULONG(g->c_step),
-					      { .kind = CLEF__ARG_INT8,
-						.value.i8 = { g->m, g->n, g->k, b.kc, b.nc, b.panels_each } },
-					      CLEF__FLOAT(g->alpha),
-					      CLEF__FLOAT(g->beta),
-					      CLEF__BUFFER(bias, g->bias_offset),
-					      CLEF__INT(g->bias != NULL),
-					      CLEF__FLOAT(g->epilogue ? g->p : -INFINITY),
-					      CLEF__FLOAT(g->q),
-					      CLEF__BUFFER(gate, g->gate_offset),
-					      CLEF__INT(g->gate != NULL),
-					      CLEF__LOCAL(sizeof(float) * panel_size(dev, &b)),
-					      CLEF__LOCAL(sizeof(float) * b_floats) },
-			    });
+	return clef__launch(
+		dev, &(clef__launch_opts){
+			     .program = "gemm_cpu",
+			     .defines = defines,
+			     .kernel = "gemm_cpu",
+			     .global = { (size_t)clef__divide_up(g->n, b.nc),
+					 (size_t)clef__divide_up(g->m, b.panels_each * b.mr), (size_t)g->batch },
+			     .local = { 1, 1, 1 },
+			     .bytes = clef__gemm_bytes(g),
+			     .flops = clef__gemm_flops(g),
+			     .args = { CLEF__BUFFER(g->a, g->a_offset),
+				       CLEF__INT(g->lda),
+				       CLEF__ULONG(g->a_step),
+				       CLEF__INT(g->trans_a),
+				       CLEF__BUFFER(g->b, g->b_offset),
+				       CLEF__INT(g->ldb),
+				       CLEF__ULONG(g->b_step),
+				       CLEF__INT(g->trans_b),
+				       CLEF__BUFFER(g->c, g->c_offset),
+				       CLEF__INT(g->ldc),
+				       CLEF__ULONG(g->c_step),
+				       { .kind = CLEF__ARG_INT8,
+					 .value.i8 = { g->m, g->n, g->k, b.kc, b.nc, b.panels_each, (int)a_floats } },
+				       CLEF__FLOAT(g->alpha),
+				       CLEF__FLOAT(g->beta),
+				       CLEF__BUFFER(bias, g->bias_offset),
+				       CLEF__INT(g->bias != NULL),
+				       CLEF__FLOAT(g->epilogue ? g->p : -INFINITY),
+				       CLEF__FLOAT(g->q),
+				       CLEF__BUFFER(gate, g->gate_offset),
+				       CLEF__INT(g->gate != NULL),
+				       CLEF__LOCAL(sizeof(float) * a_floats),
+				       CLEF__LOCAL(sizeof(float) * b_floats) },
+		     });
 }
