@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The check of matrix products when a device is opened: what it finds, what it remembers, and what it leaves no trace
- * in. The engine is "plain" where any will do, because its program compiles quickest.
+ * The check of matrix products when a device is opened, or before the first product where programs are compiled several
+ * at a time: what it finds, what it remembers, and what it leaves no trace in. The engine is "plain" where any will do,
+ * because its program compiles quickest.
  */
 #define _XOPEN_SOURCE            700
 #define CL_TARGET_OPENCL_VERSION 120
@@ -18,7 +19,14 @@ static void setup(void)
 {
 	test_setenv("CLEF_CACHE", test_path("cache"));
 	test_setenv("CLEF_GEMM", "plain");
+	test_setenv("CLEF_COMPILE_JOBS", "1");
 	test_note_warnings();
+}
+
+static void setup_late(void)
+{
+	setup();
+	test_setenv("CLEF_COMPILE_JOBS", "2");
 }
 
 /* What was done by the time the device was open. */
@@ -35,6 +43,20 @@ static clef_device_stats open_and_close(void)
 	return stats;
 }
 
+/* A check needs its engine's program, and nothing else does before a device is open. */
+static uint64_t checks_of(const clef_device_stats *stats)
+{
+	ck_assert_uint_eq(stats->launches, 0);
+	return stats->programs_built + stats->programs_cached;
+}
+
+static uint64_t count_checks(void)
+{
+	const clef_device_stats stats = open_and_close();
+
+	return checks_of(&stats);
+}
+
 static const gemm_product some_product = { .m = 6, .n = 7, .k = 8, .integers = true, .alpha = 1, .has_bias = true };
 
 /* ---- what is remembered ---- */
@@ -44,11 +66,10 @@ START_TEST(verdict_is_remembered)
 	clef_device_stats stats = open_and_close();
 	clef_device *dev;
 
-	ck_assert_uint_ge(stats.launches, 4);
-	ck_assert_uint_eq(stats.programs_built, 1);
+	ck_assert_uint_eq(checks_of(&stats), 1);
 	ck_assert_uint_eq(stats.memory_in_use + stats.memory_pooled, 0);
 	stats = open_and_close();
-	ck_assert_uint_eq(stats.launches + stats.programs_built + stats.programs_cached + stats.buffers_created, 0);
+	ck_assert_uint_eq(checks_of(&stats) + stats.buffers_created, 0);
 	dev = ck_new(clef_device_open(NULL));
 	gemm_check_product(dev, &some_product);
 	ck_assert_uint_eq(clef_device_get_stats(dev).programs_cached, 1);
@@ -62,10 +83,7 @@ START_TEST(without_a_cache_every_open_checks)
 {
 	test_setenv("CLEF_CACHE", "");
 	for (int i = 0; i < 2; i++) {
-		clef_device_stats stats = open_and_close();
-
-		ck_assert_uint_ge(stats.launches, 4);
-		ck_assert_uint_eq(stats.programs_built, 1);
+		ck_assert_uint_eq(open_and_close().programs_built, 1);
 	}
 	ck_assert_int_eq(test_warnings, 0);
 }
@@ -122,13 +140,9 @@ START_TEST(damaged_verdict_is_none)
 	open_and_close();
 	find_verdict(path, sizeof(path));
 	for (int i = 0; i < CLEF_COUNT(damages); i++) {
-		clef_device_stats stats;
-
 		damage(path, damages[i][0], damages[i][1]);
-		stats = open_and_close();
-		ck_assert_uint_ge(stats.launches, 4);
-		ck_assert_uint_eq(stats.programs_cached, 1);
-		ck_assert_uint_eq(open_and_close().launches, 0);
+		ck_assert_uint_eq(open_and_close().programs_cached, 1);
+		ck_assert_uint_eq(count_checks(), 0);
 	}
 	ck_assert_int_eq(test_warnings, 0);
 }
@@ -137,15 +151,18 @@ END_TEST
 /* The verdict is that of a device with these limits: CLBlast, for one, fails where work-groups are small. */
 START_TEST(verdict_is_that_of_the_limits)
 {
+	clef_device_stats stats;
 	clef_device *dev;
 
 	open_and_close();
 	dev = ck_new(clef_device_open(NULL));
-	ck_assert_uint_eq(clef_device_get_stats(dev).launches, 0);
+	stats = clef_device_get_stats(dev);
+	ck_assert_uint_eq(checks_of(&stats), 0);
 	dev->gemm_checked = 0;
 	dev->info.max_work_group--;
 	ck_ok(clef__gemm_open(dev));
-	ck_assert_uint_ge(clef_device_get_stats(dev).launches, 4);
+	stats = clef_device_get_stats(dev);
+	ck_assert_uint_eq(checks_of(&stats), 1);
 	clef_device_close(dev);
 }
 END_TEST
@@ -201,38 +218,37 @@ static const struct {
 	{ "float sum[4]", "float sum[four]", "gemm_plain.cl does not compile" },
 };
 
-/* The device opens with a warning, and the product says what is missing. A repaired engine is used again. */
-START_TEST(broken_engine_is_set_aside_at_open)
+/* With a warning when the device opens, or before the first product, and the product says what is missing. A repaired
+ * engine is used again. */
+START_TEST(broken_engine_is_set_aside)
 {
 	clef_device *dev;
 
+	test_setenv("CLEF_COMPILE_JOBS", _i ? "2" : "1");
 	make_kernel_folder();
-	ck_assert_uint_ge(open_and_close().launches, 4);
-	ck_assert_int_eq(test_warnings, 0);
 	for (int i = 0; i < (test_small() ? 1 : CLEF_COUNT(breakages)); i++) {
-		uint64_t launches;
-
 		write_kernels("gemm_plain.cl", breakages[i].from, breakages[i].to);
 		for (int again = 0; again < 2; again++) {
 			test_warnings = 0;
 			clef_error_clear();
 			dev = ck_new(clef_device_open(NULL));
 			ck_assert_int_eq(clef_error_status(), CLEF_OK);
+			ck_assert_int_eq(test_warnings, dev->compile_jobs == 1);
+			ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1, .alpha = 1 }),
+				 CLEF_ERROR_UNSUPPORTED, "CLEF_GEMM asks for plain");
+			ck_assert_uint_eq(clef_device_get_stats(dev).launches, 0);
 			ck_assert_msg(test_warnings == 1 &&
 					      strstr(test_warning, "matrix products: plain is set aside on ") &&
 					      strstr(test_warning, breakages[i].why),
 				      "breakage %d: %d warnings, \"%s\"", i, test_warnings, test_warning);
-			launches = clef_device_get_stats(dev).launches;
-			ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1, .alpha = 1 }),
-				 CLEF_ERROR_UNSUPPORTED, "CLEF_GEMM asks for plain");
-			ck_assert_uint_eq(clef_device_get_stats(dev).launches, launches);
-			ck_assert_int_eq(test_warnings, 1);
 			clef_device_close(dev);
 		}
 	}
 	test_warnings = 0;
 	write_kernels("gemm_plain.cl", NULL, NULL);
-	ck_assert_uint_eq(open_and_close().launches, 0);
+	dev = ck_new(clef_device_open(NULL));
+	gemm_check_product(dev, &some_product);
+	clef_device_close(dev);
 	ck_assert_int_eq(test_warnings, 0);
 }
 END_TEST
@@ -303,7 +319,7 @@ START_TEST(without_its_file_the_device_opens)
 	clef_device *dev;
 
 	test_setenv("CLEF_KERNELS", test_dir());
-	ck_assert_uint_eq(open_and_close().launches, 0);
+	ck_assert_uint_eq(count_checks(), 0);
 	dev = ck_new(clef_device_open(NULL));
 	ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1 }), CLEF_ERROR_IO, "CLEF_KERNELS");
 	clef_device_close(dev);
@@ -337,21 +353,87 @@ START_TEST(check_is_not_in_the_profile)
 }
 END_TEST
 
+/* ---- before the first product ---- */
+
+/* NULL where programs are compiled one at a time. */
+static clef_device *open_late(void)
+{
+	clef_device *dev = ck_new(clef_device_open(NULL));
+
+	if (dev->compile_jobs < 2) {
+		clef_device_close(dev);
+		return NULL;
+	}
+	ck_assert_uint_eq(dev->gemm_checked, 0);
+	ck_assert_uint_eq(clef_device_get_stats(dev).programs_built, 0);
+	return dev;
+}
+
+/* Neither it nor what it computes shows. */
+START_TEST(first_product_is_checked)
+{
+	clef_device *dev = open_late();
+
+	if (!dev)
+		test_skip("one program at a time");
+	clef__fail(CLEF_ERROR_SHAPE, "not looked at yet");
+	gemm_check_product(dev, &some_product);
+	ck_assert_uint_ne(dev->gemm_checked, 0);
+	ck_assert_uint_eq(dev->gemm_bad, 0);
+	ck_assert_uint_eq(clef_device_get_stats(dev).launches, 1);
+	ck_assert_int_eq(clef_error_status(), CLEF_ERROR_SHAPE);
+	ck_assert_str_eq(clef_error(), "not looked at yet");
+	ck_assert_int_eq(test_warnings, 0);
+	clef_device_close(dev);
+}
+END_TEST
+
+/* What waits for its kernel when the check comes is as wrong as it was, and the engine right. */
+START_TEST(other_launches_are_not_the_engine)
+{
+	clef_device *dev;
+	clef__buffer *b;
+
+	make_kernel_folder();
+	write_kernels("gemm_finish.cl", "__kernel void", "kernel wrong");
+	dev = open_late();
+	if (!dev)
+		test_skip("one program at a time");
+	b = ck_new(clef__buffer_new(dev, 4));
+	ck_ok(clef__launch(dev, &(clef__launch_opts){ .program = "gemm_finish",
+						      .kernel = "gemm_finish",
+						      .global = { 1 },
+						      .args = { CLEF__BUFFER(b, 0) } }));
+	ck_fails(clef__gemm(dev, &(clef__gemm_opts){ .m = 1, .n = 1, .k = 1, .alpha = 1, .a = b, .b = b, .c = b }),
+		 CLEF_ERROR_BUILD, "gemm_finish.cl does not compile");
+	ck_assert_uint_eq(dev->gemm_checked | dev->gemm_bad, 0);
+	gemm_check_product(dev, &(gemm_product){ .m = 6, .n = 7, .k = 8, .integers = true, .alpha = 1 });
+	ck_assert_uint_eq(dev->gemm_bad, 0);
+	ck_assert_int_eq(test_warnings, 0);
+	clef__buffer_release(b);
+	clef_device_close(dev);
+}
+END_TEST
+
 Suite *gemm_check_suite(void)
 {
 	Suite *s = suite_create("gemm_check");
-	TCase *c = tcase_create("check");
+	TCase *c = tcase_create("open"), *late = tcase_create("late");
 
 	tcase_add_checked_fixture(c, setup, NULL);
 	tcase_add_test(c, verdict_is_remembered);
 	tcase_add_test(c, without_a_cache_every_open_checks);
 	tcase_add_test(c, damaged_verdict_is_none);
 	tcase_add_test(c, verdict_is_that_of_the_limits);
-	tcase_add_test(c, broken_engine_is_set_aside_at_open);
+	tcase_add_loop_test(c, broken_engine_is_set_aside, 0, 2);
 	tcase_add_test(c, next_engine_takes_over);
 	tcase_add_test(c, without_memory_the_device_opens);
 	tcase_add_test(c, without_its_file_the_device_opens);
 	tcase_add_test(c, check_is_not_in_the_profile);
 	suite_add_tcase(s, c);
+	tcase_add_checked_fixture(late, setup_late, NULL);
+	tcase_add_test(late, first_product_is_checked);
+	tcase_add_test(late, other_launches_are_not_the_engine);
+	suite_add_tcase(s, late);
 	return s;
 }

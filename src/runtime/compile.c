@@ -130,10 +130,10 @@ void clef__programs_build(clef_device *dev, clef__program **program, int count)
 
 	if (count < 2 || !clef__device_is_only_one())
 		return;
-	/* Large ones first, so that all end at about the same time; but before them a small one, by which the compiler
-	 * loads what the children would load each. */
+	/* Large ones first, so that all end at about the same time; but before them, where there is work for all, a
+	 * small one, by which the compiler loads what the children would load each. */
 	qsort(program, (size_t)count, sizeof(*program), by_size);
-	if (!dev->stats.programs_built && (clef__program_build(dev, program[--count]) || count < 2))
+	if (!dev->stats.programs_built && count > dev->compile_jobs && clef__program_build(dev, program[--count]))
 		return;
 	w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (w == MAP_FAILED)

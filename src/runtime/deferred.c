@@ -19,7 +19,8 @@ struct clef__deferred {
 	clef__kernel *kernel;   /* NULL: an upload */
 	clef__launch_opts opts; /* its buffers are those below */
 	clef__buffer buffer[CLEF__MAX_ARGS];
-	int buffers; /* the memory of each is retained, since a buffer may be gone by then */
+	int buffers;            /* the memory of each is retained, since a buffer may be gone by then */
+	clef__profile *profile; /* that the launch belongs to */
 	size_t offset, bytes;
 	void *data; /* of an upload, a copy */
 };
@@ -64,6 +65,7 @@ clef_status clef__defer_launch(clef_device *dev, clef__kernel *k, const clef__la
 	if (!d)
 		return CLEF_ERROR_MEMORY;
 	d->kernel = k;
+	d->profile = dev->profile;
 	d->opts = *opts;
 	d->opts.program = k->program->name;
 	d->opts.defines = k->program->defines;
@@ -131,10 +133,15 @@ static void build_programs(clef_device *dev, const clef__deferred *first)
 	free(list);
 }
 
-static clef_status run_one(clef_device *dev, clef__deferred *d)
+static clef_status run_launch(clef_device *dev, clef__deferred *d)
 {
-	return d->kernel ? clef__launch_now(dev, d->kernel, &d->opts)
-			 : clef__buffer_write(d->buffer, d->offset, d->data, d->bytes);
+	clef__profile *profile = dev->profile;
+	clef_status status;
+
+	dev->profile = d->profile;
+	status = clef__launch_now(dev, d->kernel, &d->opts);
+	dev->profile = profile;
+	return status;
 }
 
 /* All that waits, which then waits no more. */
@@ -149,20 +156,37 @@ static clef__deferred *take_all(clef_device *dev)
 	return first;
 }
 
-clef_status clef__deferred_run(clef_device *dev)
+static void put_back(clef_device *dev, clef__deferred *first)
+{
+	*dev->deferred_end = first;
+	for (clef__deferred *d = first; d; d = d->next) {
+		dev->deferred_end = &d->next;
+		dev->deferred_count++;
+		dev->deferred_bytes += d->bytes;
+	}
+}
+
+clef_status clef__deferred_run_first(clef_device *dev, int count)
 {
 	clef__deferred *d = take_all(dev), *next;
 	clef_status status = CLEF_OK;
 
 	if (d)
 		build_programs(dev, d);
-	for (; d; d = next) {
+	for (; d && (count > 0 || status); d = next, count--) {
 		next = d->next;
 		if (!status)
-			status = run_one(dev, d);
+			status = d->kernel ? run_launch(dev, d)
+					   : clef__buffer_write(d->buffer, d->offset, d->data, d->bytes);
 		release(d);
 	}
+	put_back(dev, d);
 	return status;
+}
+
+clef_status clef__deferred_run(clef_device *dev)
+{
+	return clef__deferred_run_first(dev, dev->deferred_count);
 }
 
 void clef__deferred_free(clef_device *dev)

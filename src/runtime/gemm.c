@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Matrix products behind one entry point: an ordered list of engines, the fastest first, ending in one that fits every
- * device. The one that will be used is checked when the device is opened (gemm_check.c); an engine that fails the check
- * is set aside, with a warning, and the next one takes its place.
+ * device. The one that will be used is checked (gemm_check.c), when the device is opened or before the first product;
+ * an engine that fails the check is set aside, with a warning, and the next one takes its place.
  */
 #include "gemm.h"
 
@@ -162,23 +162,34 @@ const clef__gemm_engine *clef__gemm_engine_get(int i)
 	return i < CLEF_COUNT(engines) ? &engines[i] : NULL;
 }
 
+/* An error that somebody has yet to look at is there afterwards. */
+static clef_status check(clef_device *dev, int i)
+{
+	const clef_status before = clef_error_status();
+	char *message = before ? clef__strdup(clef_error()) : NULL;
+	bool good;
+	clef_status status = clef__gemm_check(dev, &engines[i], &good);
+
+	if (!status) {
+		dev->gemm_checked |= 1u << i;
+		if (!good)
+			set_aside(dev, i);
+		if (before)
+			clef__fail(before, "%s", message ? message : clef_status_text(before));
+	}
+	free(message);
+	return status;
+}
+
 clef_status clef__gemm_usable(clef_device *dev, int i, bool *usable)
 {
 	uint32_t bit = 1u << i;
-	bool good;
 
 	*usable = false;
 	if (dev->gemm_forced >= 0 ? dev->gemm_forced != i : !engines[i].fits(dev))
 		return CLEF_OK;
-	if (!(dev->gemm_checked & bit)) {
-		clef_status status = clef__gemm_check(dev, &engines[i], &good);
-
-		if (status)
-			return status;
-		dev->gemm_checked |= bit;
-		if (!good)
-			set_aside(dev, i);
-	}
+	if (!(dev->gemm_checked & bit) && check(dev, i))
+		return clef_error_status();
 	*usable = !(dev->gemm_bad & bit);
 	return CLEF_OK;
 }
@@ -265,6 +276,10 @@ clef_status clef__gemm_open(clef_device *dev)
 
 	if (status)
 		return status;
+	/* Where several programs can be compiled at a time, the check's are compiled with all that the first product
+	 * has to wait for. */
+	if (dev->compile_jobs > 1)
+		return CLEF_OK;
 	/* A device is of use without products; the first one will try again and say what is wrong. */
 	if (!clef__gemm_choose(dev)) {
 		clef__log(CLEF_LOG_DEBUG, "matrix products: %s", clef_error());

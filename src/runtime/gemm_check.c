@@ -90,9 +90,11 @@ static clef_status enqueue_all(clef_device *dev, const clef__gemm_engine *e, ope
 	return status;
 }
 
-/* An engine that cannot do a product is as bad as one that does it wrong, unless it is memory that it lacks. */
+/* An engine that cannot do a product is as bad as one that does it wrong, unless it is memory that it lacks. What has
+ * waited before the check fails for reasons of its own. */
 static clef_status check_all(clef_device *dev, const clef__gemm_engine *e, operands *o, bool *good)
 {
+	const int waiting = dev->deferred_count;
 	clef_status status = clef__buffer_write(o->buffer[0], 0, o->a, sizeof(o->a));
 
 	if (!status)
@@ -101,6 +103,8 @@ static clef_status check_all(clef_device *dev, const clef__gemm_engine *e, opera
 		status = clef__buffer_write(o->buffer[2], 0, o->c, sizeof(o->c));
 	if (!status)
 		status = enqueue_all(dev, e, o);
+	if (clef__deferred_run_first(dev, waiting))
+		return clef_error_status();
 	if (!status)
 		status = clef__buffer_read(o->buffer[2], 0, o->c, sizeof(o->c));
 	for (int p = 0; p < o->products && !status; p++)
@@ -190,11 +194,13 @@ clef_status clef__gemm_check(clef_device *dev, const clef__gemm_engine *e, bool 
 		return CLEF_ERROR_MEMORY;
 	*good = is_remembered(dev, key);
 	if (!*good) {
-		/* The check is no part of the profile. */
+		/* The check is no part of the profile, nor of what is counted. */
 		dev->profile = NULL;
+		dev->uncounted = true;
 		clef_error_clear();
 		status = compute(dev, e, good);
 		dev->profile = profile;
+		dev->uncounted = false;
 		if (!status && *good)
 			clef__cache_store(dev, key, strlen(key), (const unsigned char *)verdict, sizeof(verdict));
 	}

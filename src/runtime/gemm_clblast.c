@@ -128,9 +128,7 @@ clef_status clef__gemm_clblast(clef_device *dev, const clef__gemm_opts *g)
 					  : CLEF_ERROR_OPENCL,
 				  "CLBlast on %s: status %d for %d products of %d x %d x %d", dev->info.name, (int)code,
 				  g->batch, g->m, g->n, g->k);
-	dev->stats.launches++;
-	dev->stats.flops += clef__gemm_flops(g);
-	dev->stats.bytes += clef__gemm_bytes(g);
+	clef__count_launch(dev, clef__gemm_flops(g), clef__gemm_bytes(g));
 	if (dev->profile) {
 		clFinish(dev->queue);
 		clef__profile_time(dev->profile, "gemm (CLBlast)", clef__seconds() - start, clef__gemm_bytes(g),

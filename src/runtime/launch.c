@@ -144,6 +144,15 @@ clef_status clef__launch_now(clef_device *dev, clef__kernel *k, const clef__laun
 	return CLEF_OK;
 }
 
+void clef__count_launch(clef_device *dev, double flops, double bytes)
+{
+	if (dev->uncounted)
+		return;
+	dev->stats.launches++;
+	dev->stats.flops += flops;
+	dev->stats.bytes += bytes;
+}
+
 clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts)
 {
 	clef__kernel *k;
@@ -156,8 +165,6 @@ clef_status clef__launch(clef_device *dev, const clef__launch_opts *opts)
 	if (clef__defers(dev, k) ? clef__defer_launch(dev, k, opts)
 				 : clef__deferred_run(dev) || clef__launch_now(dev, k, opts))
 		return clef_error_status();
-	dev->stats.launches++;
-	dev->stats.flops += opts->flops;
-	dev->stats.bytes += opts->bytes;
+	clef__count_launch(dev, opts->flops, opts->bytes);
 	return CLEF_OK;
 }

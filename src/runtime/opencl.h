@@ -74,6 +74,7 @@ struct clef_device {
 	bool cache_warned;
 	uint32_t gemm_checked, gemm_bad;  /* bits by engine */
 	int gemm_forced;                  /* engine named by $CLEF_GEMM, or -1 */
+	bool uncounted;                   /* what is launched now is no part of stats */
 	bool clblast_used, clblast_tuned; /* parameters that are kept have been looked for */
 	struct clef__tuning *tuning;
 	clef__profile *profile; /* NULL unless profiling */
@@ -113,6 +114,8 @@ struct clef__kernel {
 /* The work-group size by the rules, and *size as it is kept for the launch, or 0. While problems are collected the
  * launch is held, to be measured afterwards; which fails without memory. */
 clef_status clef__launch_now(clef_device *dev, clef__kernel *k, const clef__launch_opts *opts);
+/* In the device's stats. */
+void clef__count_launch(clef_device *dev, double flops, double bytes);
 size_t clef__launch_shipped_group(const clef_device *dev, const clef__kernel *k, const clef__launch_opts *opts);
 clef_status clef__launch_group(clef_device *dev, clef__kernel *k, const clef__launch_opts *opts, size_t *size);
 
@@ -157,6 +160,8 @@ clef_status clef__defer_upload(const clef__buffer *b, size_t offset, const void 
 /* Compiles what is missing and enqueues what waits. After a failure what is left of it is dropped. Comes before all
  * that waits for the queue or enqueues past clef__launch(). */
 clef_status clef__deferred_run(clef_device *dev);
+/* The first `count` that wait, with the programs of all compiled. */
+clef_status clef__deferred_run_first(clef_device *dev, int count);
 void clef__deferred_free(clef_device *dev);
 
 /* ---- compile.c ---- */
