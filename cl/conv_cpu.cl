@@ -318,11 +318,11 @@ static void store(__global float *y, float16 sum, float beta, float floor)
 	STORE_GLOBAL(y, RAISED(float16, z, floor));
 }
 
-/* y = beta y + the sums, not below `floor`, for `rows` channels y_step apart; or all sums to `sums`, sums_step apart, if there is no y. at
- * and to: where the vectors are in the copy and in y. */
+/* y = beta y + the sums, not below `floor`, for `rows` channels y_step apart; or all sums to `sums`, sums_step
+ * apart, if there is no y. at and to: where the vectors are in the copy and in y; next: lines of y that are wanted soon. */
 static void tile(__global const float *a, __local const int *taps, int depth, __local const float *copy,
-                 __local const int *at, __local const int *to, int rows, __global float *y, size_t y_step, float beta,
-                 float floor, __local float *sums, int sums_step)
+                 __local const int *at, __local const int *to, __local const int *next, int rows, __global float *y,
+                 size_t y_step, float beta, float floor, __local float *sums, int sums_step)
 {
 #define START(r, v) float16 s##r##_##v = a[r];
 	EACH(START)
@@ -332,7 +332,7 @@ static void tile(__global const float *a, __local const int *taps, int depth, __
 		__global float *row = y;
 
 		for (int r = 0; r < rows; r++, row += y_step) {
-#define HINT_Y(r, v) PREFETCH_WRITE(row + to[v]);
+#define HINT_Y(r, v) PREFETCH_WRITE(row + next[v]);
 			ALONG(HINT_Y, 0)
 		}
 	}
@@ -445,11 +445,14 @@ __kernel void conv_cpu(__global const float *x, ulong x_offset, __global const f
 				for (int b = 0; b < t.phases_w; b++) {
 					const int taps_w = count_taps(b, t.phases_w, t.pad_left, t.s);
 					const int depth = channels * taps_h * taps_w;
+					/* Short sums end before what they ask for has come. */
+					const int early = depth < 128;
 
 					for (int v = 0; v < tiles; v++) {
 						stream_fetch(&ahead);
 						tile(pa + (size_t)p * (1 + depth) * MR, tp, depth, copy, at + v * NV,
-						     to + v * NV, m, yp, y_plane, keep, floor,
+						     to + v * NV, to + min(v + early, tiles - 1) * NV, m, yp, y_plane,
+						     keep, floor,
 						     sums + (size_t)b * MR * sums_step + v * NV * VECTOR,
 						     in_place ? 0 : sums_step);
 					}

@@ -219,6 +219,14 @@ static void pass_gate(__global float *c, __global const float *gate, int ldc, in
 	}
 }
 
+/* Lines of C, or of the gate, that a tile will need. */
+static void fetch(__global const float *c, int ldc, int rows)
+{
+	for (int r = 0; r < rows; r++, c += ldc) {
+		ONE_OR_TWO(PREFETCH_NEAR(c);, PREFETCH_NEAR(c + VECTOR);)
+	}
+}
+
 /* A work-item computes the rows of `panels_each` panels and nc columns of a matrix. shape is m, n, k, kc, nc,
  * panels_each, floats of a_local. a_local holds a panel, or several, b_local kc rows of nc values, or nothing with PACKED. */
 __attribute__((reqd_work_group_size(1, 1, 1)))
@@ -246,6 +254,8 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 	gate += gate_offset + matrix * c_step + j0;
 	for (int l0 = 0; l0 < k; l0 += kc) {
 		const int depth = min(kc, k - l0), first = l0 == 0, last = l0 + depth == k;
+		/* How many columns ahead of a tile's sums, which may be short. */
+		const int early = depth < 64 ? 4 * NR : 0;
 		const int group = max(shape.s6 / (depth * A_STEP), 1);
 
 #ifdef PACKED
@@ -278,10 +288,9 @@ __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a
 						   bias + j,
 						   has_bias && first };
 
-				for (int r = 0; r < rows; r++) {
-					ONE_OR_TWO(PREFETCH_NEAR(tile + (size_t)r * ldc);
-					           , PREFETCH_NEAR(tile + (size_t)r * ldc + VECTOR);)
-				}
+				fetch(tile + early, ldc, rows);
+				if (last && has_gate)
+					fetch(gate + (size_t)i * ldc + j + early, ldc, rows);
 				if (PREFETCH_A && !trans_a && i + MR < i1 && j < depth)
 					for (int r = 0; r < MR; r++)
 						PREFETCH_NEAR(a + (size_t)min(i + MR + r, m - 1) * lda + l0 + j);

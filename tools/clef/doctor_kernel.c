@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A first kernel: opens the device, which compiles and checks a matrix product, sends numbers there, computes with
- * them and compares what comes back. Twice, in two processes: the second one must find its kernels in the cache.
+ * A first kernel: opens the device, sends numbers there, computes with them and compares what comes back; then a matrix
+ * product, before which the library checks its own. Twice, in two processes: the second one must find its kernels in the
+ * cache.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 #include "doctor.h"
 #include "tool.h"
 
-#define COUNT 1000
+#define COUNT   1000
+#define COLUMNS 8
 
 typedef struct trial {
 	bool opened, right;
@@ -54,6 +56,32 @@ static bool compute(clef_device *dev, trial *t)
 	return good;
 }
 
+/* A row of ones by a matrix of twos, exact as well. */
+static bool multiply(clef_device *dev, trial *t)
+{
+	float row[COLUMNS], matrix[COLUMNS * COLUMNS], product[COLUMNS];
+	clef_array a = { CLEF_FLOAT32, CLEF_SHAPE(1, COLUMNS), row },
+		   b = { CLEF_FLOAT32, CLEF_SHAPE(COLUMNS, COLUMNS), matrix };
+	clef_tape *tape = clef_tape_new(dev);
+	bool good = tape && !clef_tape_begin_no_grad(tape);
+
+	for (int i = 0; i < COLUMNS; i++)
+		row[i] = 1;
+	for (int i = 0; i < COLUMNS * COLUMNS; i++)
+		matrix[i] = 2;
+	good = good && !clef_read(clef_matmul(clef_input(tape, &a), clef_input(tape, &b)), product, sizeof(product));
+	for (int i = 0; i < COLUMNS && good; i++)
+		if (product[i] != 2 * COLUMNS) {
+			snprintf(t->error, sizeof(t->error), "a matrix product computed %g, not %d", (double)product[i],
+				 2 * COLUMNS);
+			good = false;
+		}
+	if (!good && !*t->error)
+		snprintf(t->error, sizeof(t->error), "%s", reason());
+	clef_tape_free(tape);
+	return good;
+}
+
 /* Writes what it knows at each step; the last whole record counts. */
 static void try_device(void *arg, FILE *out)
 {
@@ -72,7 +100,7 @@ static void try_device(void *arg, FILE *out)
 	if (!dev)
 		return;
 	start = seconds();
-	t.right = compute(dev, &t);
+	t.right = compute(dev, &t) && multiply(dev, &t);
 	t.kernel_seconds = seconds() - start;
 	t.stats = clef_device_get_stats(dev);
 	fwrite(&t, sizeof(t), 1, out);
