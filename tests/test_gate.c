@@ -215,6 +215,79 @@ START_TEST(each_engine)
 }
 END_TEST
 
+/* ---- in the gate's memory ---- */
+
+enum { IMAGES = 4, WIDTH = 18, SIDE = 64, PARAMS = 4 };
+
+/* Two convolutions, the first with a relu: by a model, whose tensors the tape alone has, or by hand. */
+static clef_tensor *two_convolutions(clef_model *model, clef_tensor *x, bool by_hand)
+{
+	const clef_params *p = clef_model_params(model);
+
+	if (!by_hand)
+		return clef_model_forward(model, x);
+	x = clef_conv2d(x, clef_params_get(p, 0), clef_params_get(p, 1),
+			&(clef_conv2d_opts){ .pad = 1, .activation = relu });
+	return clef_conv2d(x, clef_params_get(p, 2), clef_params_get(p, 3), &padded);
+}
+
+/* All gradients of parameters, and the most memory meanwhile. */
+static float *model_gradients(clef_model *model, clef_tensor *x, bool by_hand, uint64_t *peak)
+{
+	const clef_params *p = clef_model_params(model);
+	float *v = ck_new(calloc((size_t)clef_params_numel(p), sizeof(float)));
+	clef_tape *tape = ck_new(clef_tape_new(test_device));
+	clef_tensor *y;
+	size_t at = 0;
+
+	clef_device_trim(test_device);
+	for (int i = 0; i < 3; i++) {
+		clef_device_reset_peak(test_device);
+		ck_ok(clef_tape_begin(tape));
+		y = ck_new(two_convolutions(model, x, by_hand));
+		ck_ok(clef_backward(clef_sum(clef_mul(y, y), NULL)));
+	}
+	*peak = clef_device_get_stats(test_device).memory_peak;
+	for (int i = 0; i < PARAMS; i++) {
+		const clef_tensor *g = ck_new(clef_grad(clef_params_get(p, i)));
+
+		ck_ok(clef_read(clef_grad(clef_params_get(p, i)), v + at,
+				(size_t)clef_tensor_numel(g) * sizeof(float)));
+		at += (size_t)clef_tensor_numel(g);
+	}
+	clef_tape_free(tape);
+	clef_device_trim(test_device);
+	return v;
+}
+
+START_TEST(over_the_gate)
+{
+	const clef_shape images = CLEF_SHAPE(IMAGES, WIDTH, SIDE, SIDE);
+	uint64_t peak, by_hand_peak;
+	clef_model *model;
+	clef_tensor *x;
+	float *got, *want;
+
+	if (test_small() || clef_device_get_info(test_device)->kind != CLEF_DEVICE_CPU)
+		test_skip("for Winograd on CPUs");
+	model = ck_new(clef_model_parse(test_device, "conv2d(18, 3, pad=1) relu conv2d(18, 3, pad=1)",
+					CLEF_SHAPE(WIDTH, SIDE, SIDE), IMAGES, &(clef_model_opts){ .seed = 1 }));
+	x = leaf(images, -1);
+	ck_ok(clef_requires_grad(x, false));
+	ck_assert_int_eq(clef_params_count(clef_model_params(model)), PARAMS);
+	clef__device_set_conv(test_device, "winograd");
+	want = model_gradients(model, x, true, &by_hand_peak);
+	got = model_gradients(model, x, false, &peak);
+	clef__device_set_conv(test_device, NULL);
+	ck_assert(memcmp(got, want, (size_t)clef_params_numel(clef_model_params(model)) * sizeof(float)) == 0);
+	ck_assert_uint_lt(peak, by_hand_peak);
+	free(got);
+	free(want);
+	clef_tensor_free(x);
+	clef_model_free(model);
+}
+END_TEST
+
 Suite *gate_suite(void)
 {
 	Suite *s = suite_create("gate");
@@ -224,6 +297,7 @@ Suite *gate_suite(void)
 	tcase_add_loop_test(c, each_convolution, 0, MAX_IMPLS);
 	tcase_add_loop_test(c, each_engine, 0, MAX_ENGINES);
 	tcase_add_test(c, chains);
+	tcase_add_test(c, over_the_gate);
 	suite_add_tcase(s, c);
 	return s;
 }

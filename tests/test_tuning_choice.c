@@ -182,6 +182,8 @@ START_TEST(parameters_of_clblast)
 	if (test_small() || (_i && !test_long()))
 		test_skip("CLBlast compiles for minutes");
 	test_setenv("CLEF_GEMM", "clblast");
+	/* CLBlast is checked at open, before anything is kept for it. */
+	test_setenv("CLEF_COMPILE_JOBS", "1");
 	dev = ck_new(clef_device_open(NULL));
 	snprintf(t.problem, sizeof(t.problem), "%s", clef__clblast_problem(CLEF__CLBLAST_DIRECT));
 	for (int i = 0; i < (_i ? CLEF_COUNT(names) : 3); i++)

@@ -301,15 +301,25 @@ clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, cons
 	const clef_tensor *dz;
 	clef_tensor *scratch;
 	clef_status status = clef__activation_backward(n, o->activation, dy, &dz, &scratch);
+	const bool over_images = dx[0].dx && dx[0].dx->buffer == n->x[0]->buffer;
 
-	if (!status && dx[0].dx)
+	if (!status && dx[0].dx && !over_images)
 		status = images_backward(n, dz, &dx[0]);
 	if (!status && dx[1].dx)
 		status = weights_backward(n, dz, &dx[1]);
 	if (!status)
 		status = bias_backward(n, dz, dx);
+	if (!status && over_images)
+		status = images_backward(n, dz, &dx[0]);
 	clef__scratch_free(scratch);
 	return status;
+}
+
+bool clef__conv_over_gate(const clef__node *n)
+{
+	const clef__conv_opts *o = n->opts;
+
+	return o->impl[CLEF__CONV_BACKWARD_DATA]->gates && !pads(o);
 }
 
 bool clef__conv_needs(const clef__node *n, int i)

@@ -8,7 +8,8 @@ static const clef__op conv1d = { .name = "conv1d",
 				 .backward = clef__conv_backward,
 				 .needs = clef__conv_needs,
 				 .is_relu = clef__conv_is_relu,
-				 .heeds_gate = true };
+				 .heeds_gate = true,
+				 .over_gate = clef__conv_over_gate };
 static const clef__op conv_transpose1d = { "conv_transpose1d",
 					   clef__conv_transpose_infer,
 					   clef__conv_transpose_forward,

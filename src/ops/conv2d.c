@@ -8,7 +8,8 @@ static const clef__op conv2d = { .name = "conv2d",
 				 .backward = clef__conv_backward,
 				 .needs = clef__conv_needs,
 				 .is_relu = clef__conv_is_relu,
-				 .heeds_gate = true };
+				 .heeds_gate = true,
+				 .over_gate = clef__conv_over_gate };
 
 static clef_tensor *apply(clef_tensor *x, clef_tensor *w, clef_tensor *b, bool has_bias, const clef_conv2d_opts *opts)
 {

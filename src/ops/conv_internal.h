@@ -66,7 +66,7 @@ typedef struct clef__conv_impl {
 	const int *(*candidate)(const clef_device *dev, int i);
 	/* Made for GPUs: on a CPU it is right, but so slow that nobody measures it. */
 	bool for_gpus;
-	/* backward_data() heeds the gate. */
+	/* backward_data() heeds the gate, where it writes each element, once. */
 	bool gates;
 } clef__conv_impl;
 
@@ -168,6 +168,7 @@ clef_status clef__conv_backward(const clef__node *n, const clef_tensor *dy, cons
 /* For both: y is needed where there is an activation. */
 bool clef__conv_needs(const clef__node *n, int i);
 bool clef__conv_is_relu(const clef__node *n);
+bool clef__conv_over_gate(const clef__node *n);
 
 clef_status clef__conv_transpose_infer(clef__node *n, clef_shape *shape, clef_dtype *dtype);
 clef_status clef__conv_transpose_forward(const clef__node *n);

@@ -126,6 +126,16 @@ static clef__node *relu_behind(const clef__node *n)
 	return NULL;
 }
 
+/* Whether the gradient of x[0] may begin where x[0] itself is, the result of that relu: the tape alone has it, and it
+ * is not read any more. */
+static bool takes_memory(const clef__node *n, clef__node *relu)
+{
+	if (!relu || relu->y != n->x[0] || !relu->inner || n->tape->retain || !n->op->over_gate || !n->op->over_gate(n))
+		return false;
+	relu->given_back = n->tape->given_back = true;
+	return true;
+}
+
 /* Where the next term of the gradient of x goes in this pass; from: the memory that it may take for the first. */
 static clef_status grad_target(clef_tensor *x, uint64_t pass, bool accumulate, const clef_tensor *from,
 			       clef__grad *target)
@@ -180,14 +190,18 @@ static clef_status node_backward(clef__node *n, uint64_t pass, bool accumulate, 
 	if (!is_reached(n, y->grad_pass, pass))
 		return CLEF_OK;
 	clef__tape_leave(n);
+	relu = n->op->heeds_gate && n->x[0]->requires_grad && n->x[0]->grad_pass != pass ? relu_behind(n) : NULL;
 	for (int i = 0; i < n->inputs && !status; i++) {
+		const clef_tensor *from = i > 0                    ? NULL
+					  : passes_memory(n, pass) ? y->grad
+					  : takes_memory(n, relu)  ? n->x[0]
+								   : NULL;
+
 		grads[i] = (clef__grad){ NULL, 0, NULL };
 		if (n->x[i]->requires_grad)
-			status = grad_target(n->x[i], pass, accumulate,
-					     i == 0 && passes_memory(n, pass) ? y->grad : NULL, &grads[i]);
+			status = grad_target(n->x[i], pass, accumulate, from, &grads[i]);
 	}
-	relu = !status && n->op->heeds_gate && grads[0].dx && grads[0].beta == 0 ? relu_behind(n) : NULL;
-	if (relu) {
+	if (relu && !status) {
 		relu->gated = true;
 		grads[0].gate = n->x[0];
 	}

@@ -40,6 +40,9 @@ typedef struct clef__op {
 	bool (*is_relu)(const clef__node *n);
 	/* Whether backward() heeds the gate of dx[0]. */
 	bool heeds_gate;
+	/* Whether dx[0] may have the memory of its gate, x[0]: backward() then computes it last, and heeds each element of
+	 * the gate where it writes that of dx[0]. NULL: no. */
+	bool (*over_gate)(const clef__node *n);
 } clef__op;
 
 /* An in_place for operations of which it always holds. */
