@@ -40,8 +40,8 @@ typedef struct clef__op {
 	bool (*is_relu)(const clef__node *n);
 	/* Whether backward() heeds the gate of dx[0]. */
 	bool heeds_gate;
-	/* Whether dx[0] may have the memory of its gate, x[0]: backward() then computes it last, and heeds each element of
-	 * the gate where it writes that of dx[0]. NULL: no. */
+	/* Whether dx[0] may have the memory of its gate, x[0]: backward() then computes it last, and heeds each element
+	 * of the gate where it writes that of dx[0]. NULL: no. */
 	bool (*over_gate)(const clef__node *n);
 } clef__op;
 

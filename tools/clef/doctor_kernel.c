@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A first kernel: opens the device, sends numbers there, computes with them and compares what comes back; then a matrix
- * product, before which the library checks its own. Twice, in two processes: the second one must find its kernels in the
- * cache.
+ * product, before which the library checks its own. Twice, in two processes: the second one must find its kernels in
+ * the cache.
  */
 #include <inttypes.h>
 #include <stdlib.h>
