@@ -181,13 +181,19 @@ static void copy_block(const shape *t, __global const float *x, size_t left, int
 		}
 }
 
-/* What copy_block() reads of the block of so many channels that begins at row0, by so many turns. */
-static stream stream_of_block(const shape *t, __global const float *x, int row0, int channels, int images, int turns)
+/* What copy_block() reads next, by so many turns: the channels behind these of groups [g0, g1), or the first ones of the
+ * next work-item, which the same core most often has. */
+static stream stream_behind(const shape *t, __global const float *x, int step, int channels, int g0, int g1, int bands,
+                            int turns)
 {
-	const int h = row0 * t->stride_h + t->first_h;
+	const int after = step + channels, last = after == (g1 - g0) * t->c, item = (int)get_global_id(0) + last;
+	const int group = last ? g0 : g0 + after / t->c, c0 = last ? 0 : after % t->c, n0 = item / bands * t->images;
+	const int h = item % bands * t->rows * t->stride_h + t->first_h;
+	const size_t from = ((size_t)n0 * t->groups + group) * t->c + c0;
 
-	return stream_of(x, t->w, t->h, t->groups * t->c, h, h + t->copy_rows * t->stride_h,
-	                 t->splits == t->stride_h ? 1 : t->stride_h, channels, images, turns);
+	return stream_of(x + from * t->h * t->w, t->w, t->h, t->groups * t->c, h, h + t->copy_rows * t->stride_h,
+	                 t->splits == t->stride_h ? 1 : t->stride_h, min(t->channels, t->c - c0),
+	                 min(t->images, t->n - n0), turns);
 }
 
 /* Distances in the copy of all taps of all channels, for each phase. */
@@ -318,8 +324,8 @@ static void store(__global float *y, float16 sum, float beta, float floor)
 	STORE_GLOBAL(y, RAISED(float16, z, floor));
 }
 
-/* y = beta y + the sums, not below `floor`, for `rows` channels y_step apart; or all sums to `sums`, sums_step
- * apart, if there is no y. at and to: where the vectors are in the copy and in y; next: lines of y that are wanted soon. */
+/* y = beta y + the sums, not below `floor`, for `rows` channels y_step apart; or all sums to `sums`, sums_step apart, if
+ * that is not 0. at and to: where the vectors are in the copy and in y; next: lines of y that are wanted soon. */
 static void tile(__global const float *a, __local const int *taps, int depth, __local const float *copy,
                  __local const int *at, __local const int *to, __local const int *next, int rows, __global float *y,
                  size_t y_step, float beta, float floor, __local float *sums, int sums_step)
@@ -423,16 +429,7 @@ __kernel void conv_cpu(__global const float *x, ulong x_offset, __global const f
 		if (channels != listed)
 			list_taps(&t, channels, taps);
 		listed = channels;
-		{
-			const int turns = phases * (p1 - p0) * tiles, after = step + channels;
-			const int last = after == (g1 - g0) * t.c, next = (int)get_global_id(0) + last;
-			const int n1 = next / bands * t.images, c1 = last ? 0 : after % t.c;
-			const int g = last ? g0 : g0 + after / t.c;
-
-			ahead = stream_of_block(&t, x + ((size_t)n1 * t.groups * t.c + (size_t)g * t.c + c1) * x_plane,
-			                        next % bands * t.rows, min(t.channels, t.c - c1),
-			                        min(t.images, t.n - n1), turns);
-		}
+		ahead = stream_behind(&t, x, step, channels, g0, g1, bands, phases * (p1 - p0) * tiles);
 		for (int a = 0; a < t.phases_h; a++) {
 			const int taps_h = count_taps(a, t.phases_h, t.pad_top, t.r);
 

@@ -228,7 +228,8 @@ static void fetch(__global const float *c, int ldc, int rows)
 }
 
 /* A work-item computes the rows of `panels_each` panels and nc columns of a matrix. shape is m, n, k, kc, nc,
- * panels_each, floats of a_local. a_local holds a panel, or several, b_local kc rows of nc values, or nothing with PACKED. */
+ * panels_each, floats of a_local. a_local holds a panel, of a transpose as many as it has room for; b_local kc rows of
+ * nc values, or nothing with PACKED. */
 __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void gemm_cpu(__global const float *a, ulong a_offset, int lda, ulong a_step, int trans_a,
                        __global const float *b, ulong b_offset, int ldb, ulong b_step, int trans_b, __global float *c,

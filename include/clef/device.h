@@ -109,9 +109,9 @@ CLEF_API int clef_device_find(const char *which);
  * Returns NULL when there is no such device (the message lists those that there are) or when it cannot be used.
  * Close it with clef_device_close().
  *
- * A small known product of matrices is computed and checked, on PoCL before the first product that is asked for; an
- * implementation that fails is set aside with a warning (see clef_log_set()) and the next one is used. One that passed
- * is remembered in the kernel cache.
+ * A small known product of matrices is computed and checked; where several programs are compiled at a time, as on PoCL
+ * with a kernel cache, that waits for the first product that is asked for. An implementation that fails is set aside
+ * with a warning (see clef_log_set()) and the next one is used. One that passed is remembered in the kernel cache.
  *
  * On PoCL POCL_WORK_GROUP_SPECIALIZATION=0 is put into the environment, unless it is there already: kernels are then
  * compiled once, not once more for each size of work-group.

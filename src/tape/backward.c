@@ -126,8 +126,8 @@ static clef__node *relu_behind(const clef__node *n)
 	return NULL;
 }
 
-/* Whether the gradient of x[0] may begin where x[0] itself is, the result of that relu: the tape alone has it, and it
- * is not read any more. */
+/* Whether the gradient of x[0] begins where x[0] itself is: it is the result of that relu, the tape alone has it, and
+ * nobody reads it any more. Then it is as good as given back, also where this pass fails before it gets to the relu. */
 static bool takes_memory(const clef__node *n, clef__node *relu)
 {
 	if (!relu || relu->y != n->x[0] || !relu->inner || n->tape->retain || !n->op->over_gate || !n->op->over_gate(n))
