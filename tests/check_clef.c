@@ -5,6 +5,7 @@
  */
 #define _XOPEN_SOURCE 700
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,8 @@ void test_note_warnings(void)
 void device_setup(void)
 {
 	test_device = ck_new(clef_device_open(NULL));
+	/* PoCL's handler goes on after an integer division by zero, wherever in the process, and hides it. */
+	ck_assert(signal(SIGFPE, SIG_DFL) != SIG_ERR);
 }
 
 void device_teardown(void)

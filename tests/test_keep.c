@@ -8,6 +8,7 @@
 
 #include "conv_task.h"
 #include "gemm_case.h"
+#include "tuning_case.h"
 
 enum { C = 17, K = 18, SIZE = 16, OUT = K * SIZE * SIZE };
 /* As many weights. */
@@ -106,15 +107,15 @@ static void expect_right(const layer *l, const char *after)
 
 /* ---- tests ---- */
 
-START_TEST(made_once)
+static void expect_made_once(const char *by)
 {
 	layer l;
 	static float first[OUT], second[OUT], with_gradients[OUT];
 	int launches;
 
-	if (!is_there(kept_by[_i]))
+	if (!is_there(by))
 		test_skip("no such implementation here");
-	l = layer_new(kept_by[_i]);
+	l = layer_new(by);
 	launches = run(&l, false, first);
 	ck_assert_int_eq(run(&l, false, second), launches - 1);
 	ck_assert(memcmp(first, second, sizeof(first)) == 0);
@@ -124,6 +125,24 @@ START_TEST(made_once)
 		ck_assert(memcmp(first, with_gradients, sizeof(first)) == 0);
 	}
 	layer_free(&l);
+}
+
+START_TEST(made_once)
+{
+	expect_made_once(kept_by[_i]);
+}
+END_TEST
+
+/* Of the product that reads them. */
+START_TEST(made_with_parameters)
+{
+	char problem[CLEF__KEY_TEXT];
+
+	if (tuning_is_forced())
+		test_skip("CLEF_GEMM leaves no choice");
+	snprintf(problem, sizeof(problem), "gemm m%d n%d k%d tb", ROWS, OUTPUTS, INPUTS);
+	tuning_keep(test_device, problem, "cpu", "kc", 16);
+	expect_made_once("linear");
 }
 END_TEST
 
@@ -225,13 +244,20 @@ START_TEST(gone_in_training)
 }
 END_TEST
 
+static void setup(void)
+{
+	tuning_setup();
+	device_setup();
+}
+
 Suite *keep_suite(void)
 {
 	Suite *s = suite_create("keep");
 	TCase *c = tcase_create("keep");
 
-	tcase_add_checked_fixture(c, device_setup, device_teardown);
+	tcase_add_checked_fixture(c, setup, device_teardown);
 	tcase_add_loop_test(c, made_once, 0, CLEF_COUNT(kept_by));
+	tcase_add_test(c, made_with_parameters);
 	tcase_add_loop_test(c, made_again, 0, CLEF_COUNT(kept_by));
 	tcase_add_loop_test(c, made_again_after_a_step, 0, CLEF_COUNT(kept_by));
 	tcase_add_loop_test(c, gone_in_training, 0, CLEF_COUNT(kept_by));

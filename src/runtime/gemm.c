@@ -209,11 +209,12 @@ const clef__gemm_engine *clef__gemm_choose(clef_device *dev)
 			       dev->gemm_forced >= 0 ? engines[dev->gemm_forced].name : "");
 }
 
-/* With parameters in g where they are kept. NULL on failure. */
+/* With parameters in g where they are kept, and with the batch it stands for. NULL on failure. */
 static const clef__gemm_engine *choose_for(clef_device *dev, clef__gemm_opts *g)
 {
 	const clef__gemm_engine *e = clef__gemm_choose(dev);
 
+	g->batch = CLEF__MAX(g->batch, 1);
 	return e && clef__tuning_wanted(dev) && g->k > 0 ? clef__gemm_tuned(dev, e, g) : e;
 }
 
@@ -224,7 +225,6 @@ clef_status clef__gemm(clef_device *dev, const clef__gemm_opts *opts)
 
 	if (g.m == 0 || g.n == 0)
 		return CLEF_OK;
-	g.batch = CLEF__MAX(g.batch, 1);
 	e = choose_for(dev, &g);
 	return e ? run(dev, e, &g) : clef_error_status();
 }
@@ -236,7 +236,6 @@ size_t clef__gemm_packed_size(clef_device *dev, const clef__gemm_opts *opts)
 
 	if (g.m == 0 || g.n == 0 || g.k == 0 || !g.trans_b || g.batch > 1)
 		return 0;
-	g.batch = 1;
 	e = choose_for(dev, &g);
 	return e && e->packed_size ? e->packed_size(dev, &g) : 0;
 }
