@@ -93,30 +93,13 @@ clef_status clef__pass_gradient(const clef_tensor *dy, const clef__grad *dx)
 	return clef__axpby(1, dy, dx->beta, dx->dx);
 }
 
-/* The node whose result x is, if n alone takes it, and once. */
-static clef__node *maker_of(const clef__node *n, const clef_tensor *x)
-{
-	clef__node *maker = NULL;
-	int uses = 0;
-
-	for (int i = 0; i < n->tape->node_count; i++) {
-		clef__node *m = n->tape->nodes[i];
-
-		for (int j = 0; j < m->inputs; j++)
-			uses += m->x[j] == x;
-		if (m->y == x)
-			maker = m;
-	}
-	return uses == 1 ? maker : NULL;
-}
-
 /* The relu that the gradient of x[0] passes next, and no other gradient with it. Views of all of its result are the
  * same values. */
 static clef__node *relu_behind(const clef__node *n)
 {
 	while (n) {
 		const clef_tensor *x = n->x[0];
-		clef__node *maker = x->tape && !x->asked_grad ? maker_of(n, x) : NULL;
+		clef__node *maker = x->uses == 1 && !x->asked_grad ? x->maker : NULL;
 
 		if (maker && maker->op->is_relu && maker->op->is_relu(maker))
 			return maker;

@@ -357,17 +357,11 @@ static clef_tape *find_tape(const clef__op *op, clef_tensor *const *x, int input
 	if (!tape)
 		return clef__fail_null(CLEF_ERROR_STATE, "%s: no tape has been begun: call clef_tape_begin()",
 				       op->name);
-	for (int i = 0; i < inputs; i++)
-		if (!x[i]->buffer && !tape->dry)
-			return clef__fail_null(CLEF_ERROR_STATE,
-					       "%s: argument %d has no values yet: its parameters are not committed",
-					       op->name, i + 1);
 	for (int i = 0; i < inputs && !tape->dry; i++)
 		if (!x[i]->buffer)
-			return clef__fail_null(
-				CLEF_ERROR_STATE,
-				"%s: argument %d is a parameter without values: call clef_params_commit()", op->name,
-				i + 1);
+			return clef__fail_null(CLEF_ERROR_STATE,
+					       "%s: argument %d has no values yet: call clef_params_commit()", op->name,
+					       i + 1);
 	return tape;
 }
 
@@ -432,8 +426,11 @@ clef_tensor *clef__apply(const clef__op *op, clef_tensor *const *x, int inputs, 
 	if (!n || fill_node(n, tape, op, x, inputs, opts, opts_size) || run_node(n))
 		return NULL;
 	for (int i = 0; i < inputs; i++)
-		if (!x[i]->tape)
+		if (x[i]->tape)
+			x[i]->uses++;
+		else
 			clef__tensor_retain(x[i]);
+	n->y->maker = n;
 	tape->node_count++;
 	return n->y;
 }

@@ -20,6 +20,8 @@ struct clef_tensor {
 	clef_tape *tape;      /* the owner; NULL: a leaf, which counts references and holds the device */
 	int references;
 	uint64_t recording; /* of the tape, at which this was made, 0 once it is over: to notice a use after that */
+	struct clef__node *maker; /* of a tape's tensor: the node whose result it is, if any */
+	int uses;                 /* and how often nodes take it */
 	clef__gone gone;
 	bool asked_grad;    /* clef_requires_grad() */
 	bool requires_grad; /* asked, or depends on one that asked */
