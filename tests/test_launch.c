@@ -310,6 +310,24 @@ START_TEST(no_work_launches_nothing)
 }
 END_TEST
 
+/* Without a wait between them: drivers that hold launches back are asked for them now and then. */
+START_TEST(thousands_of_launches)
+{
+	const int count = test_small() ? 3000 : 20000;
+	int32_t got;
+
+	write_source("add.cl", "__kernel void add(__global int *y, ulong y_offset)\n"
+			       "{ if (get_global_id(0) == 0) y[y_offset] += 1; }\n");
+	for (int i = 0; i < count; i++)
+		ck_ok(clef__launch(test_device, &(clef__launch_opts){ .program = "add",
+								      .kernel = "add",
+								      .global = { 1 },
+								      .args = { CLEF__TENSOR(y) } }));
+	ck_ok(clef__buffer_read(y->buffer, y->offset * sizeof(got), &got, sizeof(got)));
+	ck_assert_int_eq(got, count);
+}
+END_TEST
+
 START_TEST(local_sizes)
 {
 	static const int wanted[][3] = { { 4, 2, 2 }, { 8, 0, 0 }, { 1, 1, 1 } };
@@ -426,6 +444,7 @@ Suite *launch_suite(void)
 	tcase_add_test(c, wrong_arguments);
 	tcase_add_test(c, global_sizes);
 	tcase_add_test(c, no_work_launches_nothing);
+	tcase_add_test(c, thousands_of_launches);
 	tcase_add_test(c, local_sizes);
 	tcase_add_test(c, large_work_groups_are_refused);
 	tcase_add_test(c, too_much_local_memory_is_refused);

@@ -4,12 +4,14 @@
  * by lowering what the device is said to have, so that the same refusal is met on every device and no driver is driven
  * to its end.
  */
-#define _XOPEN_SOURCE 700
+#define _XOPEN_SOURCE            700
+#define CL_TARGET_OPENCL_VERSION 120
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "check_clef.h"
+#include "opencl.h"
 #include "tensor_internal.h"
 
 static clef_device_info *info_of(clef_device *dev)
@@ -291,6 +293,30 @@ START_TEST(uploads_to_an_idle_device)
 }
 END_TEST
 
+/* What the driver has been asked to start on is waited for too. */
+START_TEST(finish_waits_for_what_has_started)
+{
+	enum { LAUNCHES = 50 };
+	const int count = test_small() ? 1 << 18 : 1 << 22;
+	clef__buffer *b = ck_new(clef__buffer_new(test_device, sizeof(float) * (size_t)count));
+	clef_tensor *y = view(b, 0, count);
+	cl_event last;
+	cl_int status;
+
+	for (int i = 0; i < LAUNCHES; i++)
+		ck_ok(clef_fill(y, (float)i));
+	ck_assert_int_eq(clEnqueueMarkerWithWaitList(test_device->queue, 0, NULL, &last), CL_SUCCESS);
+	clef__flush(test_device);
+	ck_ok(clef_finish(test_device));
+	ck_assert_int_eq(clGetEventInfo(last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status), &status, NULL),
+			 CL_SUCCESS);
+	ck_assert_int_eq(status, CL_COMPLETE);
+	clReleaseEvent(last);
+	clef_tensor_free(y);
+	clef__buffer_release(b);
+}
+END_TEST
+
 /* A buffer that goes back while a kernel that reads it is queued may be handed out and written at once. */
 START_TEST(released_buffer_is_reused_behind_the_queue)
 {
@@ -449,6 +475,7 @@ Suite *runtime_suite(void)
 	tcase_add_test(c, uploads_keep_their_order);
 	tcase_add_test(c, uploads_of_odd_sizes);
 	tcase_add_test(c, uploads_to_an_idle_device);
+	tcase_add_test(c, finish_waits_for_what_has_started);
 	tcase_add_test(c, uploads_that_are_too_large_for_the_ring);
 	tcase_add_test(c, released_buffer_is_reused_behind_the_queue);
 	suite_add_tcase(s, c);

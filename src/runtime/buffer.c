@@ -95,7 +95,7 @@ clef_status clef__buffer_write(clef__buffer *b, size_t offset, const void *data,
 		return clef__cl_fail(dev, code, "clEnqueueWriteBuffer");
 	}
 	/* Once a batch is a good time for the driver to start on what it holds back. */
-	clFlush(dev->queue);
+	clef__flush(dev);
 	return CLEF_OK;
 }
 

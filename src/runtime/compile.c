@@ -107,7 +107,7 @@ static void build_all(clef_device *dev, clef__program **program, int count, work
 	int children = CLEF__MIN(dev->compile_jobs, count) - 1, started = 0, i;
 	double start = clef__seconds(), end;
 
-	clFinish(dev->queue);
+	clef__wait(dev);
 	for (; started < children && (child[started] = fork()) >= 0; started++)
 		if (child[started] == 0)
 			be_child(dev, program, count, w);

@@ -280,7 +280,7 @@ static void destroy(clef_device *dev)
 	dev->references = 1;
 	clef__deferred_free(dev);
 	if (dev->queue)
-		clFinish(dev->queue);
+		clef__wait(dev);
 	if (dev->profile)
 		clef__profile_close(dev);
 	clef__gemm_close(dev);
@@ -335,6 +335,20 @@ void clef_device_reset_peak(clef_device *dev)
 		dev->stats.memory_peak = dev->stats.memory_in_use + dev->stats.memory_pooled;
 }
 
+void clef__flush(clef_device *dev)
+{
+	clFlush(dev->queue);
+	dev->unflushed = 0;
+}
+
+cl_int clef__wait(clef_device *dev)
+{
+	/* Rusticl of Mesa 22.3 does not wait for what it has started on, but for the last of what it has not. */
+	cl_int code = clEnqueueMarkerWithWaitList(dev->queue, 0, NULL, NULL);
+
+	return code ? code : clFinish(dev->queue);
+}
+
 clef_status clef_finish(clef_device *dev)
 {
 	cl_int code;
@@ -343,7 +357,7 @@ clef_status clef_finish(clef_device *dev)
 		return clef__null_argument("clef_finish");
 	if (clef__deferred_run(dev))
 		return clef_error_status();
-	code = clFinish(dev->queue);
+	code = clef__wait(dev);
 	dev->launches_done = dev->stats.launches;
 	return code ? clef__cl_fail(dev, code, "clFinish") : CLEF_OK;
 }

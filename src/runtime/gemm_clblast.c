@@ -115,7 +115,7 @@ clef_status clef__gemm_clblast(clef_device *dev, const clef__gemm_opts *g)
 		return clef_error_status();
 	/* CLBlast launches several kernels and gives an event for the last one only. */
 	if (dev->profile) {
-		clFinish(dev->queue);
+		clef__wait(dev);
 		start = clef__seconds();
 	}
 	dev->clblast_used = true;
@@ -130,7 +130,7 @@ clef_status clef__gemm_clblast(clef_device *dev, const clef__gemm_opts *g)
 				  g->batch, g->m, g->n, g->k);
 	clef__count_launch(dev, clef__gemm_flops(g), clef__gemm_bytes(g));
 	if (dev->profile) {
-		clFinish(dev->queue);
+		clef__wait(dev);
 		clef__profile_time(dev->profile, "gemm (CLBlast)", clef__seconds() - start, clef__gemm_bytes(g),
 				   clef__gemm_flops(g));
 	}

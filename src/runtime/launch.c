@@ -6,6 +6,9 @@
  */
 #include "opencl.h"
 
+/* Some drivers hold launches back until they are asked for, Rusticl without limit: it crashes with some thousand. */
+#define FLUSH_EACH 32
+
 static clef_status set_arg(clef_device *dev, const clef__kernel *k, cl_uint *index, const clef__arg *arg)
 {
 	cl_ulong offset = arg->value.ul;
@@ -111,6 +114,8 @@ static cl_int enqueue(clef_device *dev, const clef__kernel *k, const clef__launc
 				      dev->profile ? &event : NULL);
 	if (!code && dev->profile)
 		clef__profile_event(dev->profile, opts->label ? opts->label : k->name, event, opts->bytes, opts->flops);
+	if (!code && ++dev->unflushed == FLUSH_EACH)
+		clef__flush(dev);
 	return code;
 }
 
@@ -132,7 +137,7 @@ clef_status clef__launch_now(clef_device *dev, clef__kernel *k, const clef__laun
 	code = enqueue(dev, k, opts, local);
 	if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES) {
 		/* Drivers that allocate late find out here. */
-		clFinish(dev->queue);
+		clef__wait(dev);
 		clef_device_trim(dev);
 		code = enqueue(dev, k, opts, local);
 	}

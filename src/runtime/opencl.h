@@ -62,6 +62,7 @@ struct clef_device {
 	clef__stage stage[CLEF__STAGES];
 	int next_stage;
 	uint64_t launches_done;                           /* stats.launches when the queue was last waited for */
+	int unflushed;                                    /* launches since the last flush */
 	uint64_t forward_from, forward_launches, touches; /* see clef__device_changes() */
 	clef__program *programs;                          /* list */
 	clef__kernel **kernels;                           /* hash table, open addressing, a power of two */
@@ -124,6 +125,11 @@ const char *clef__cl_error(cl_int code);
 
 /* Fails naming the OpenCL call, its error and the device; CLEF_ERROR_DEVICE_MEMORY for the codes that mean that. */
 clef_status clef__cl_fail(const clef_device *dev, cl_int code, const char *call);
+
+/* Has the driver start on what it holds back. */
+void clef__flush(clef_device *dev);
+/* Waits until the queue is empty. */
+cl_int clef__wait(clef_device *dev);
 
 /* ---- devinfo.c ---- */
 

@@ -59,7 +59,7 @@ static cl_mem create(clef_device *dev, size_t bytes)
 		if (clef__deferred_run(dev))
 			return NULL;
 		clef_device_trim(dev);
-		clFinish(dev->queue);
+		clef__wait(dev);
 	}
 	fail_out_of_memory(dev, bytes, "the device is full");
 	return NULL;
@@ -190,7 +190,7 @@ static clef__buffer *create_block(clef_device *dev, size_t bytes)
 	uint64_t in_use = dev->stats.memory_in_use, most = CLEF__MAX(pool->most, in_use + bytes) + pool->slack;
 
 	if (in_use + dev->stats.memory_pooled + bytes > most && drop_blocks(dev, most - in_use - bytes)) {
-		clFinish(dev->queue);
+		clef__wait(dev);
 		pool->slack += bytes / 8;
 		pool->torn = true;
 	}
@@ -298,7 +298,7 @@ void clef__pool_settle(clef_device *dev)
 	if (!bytes_of_blocks(dev))
 		return;
 	drop_blocks(dev, 0);
-	clFinish(dev->queue);
+	clef__wait(dev);
 	/* Some room for holes. */
 	wanted += wanted / 64 / GRAIN * GRAIN;
 	while (wanted) {
