@@ -82,6 +82,7 @@ static void note_warning(void *user, clef_log_level level, const char *message)
 
 void test_note_warnings(void)
 {
+	test_warnings = 0;
 	clef_log_set(note_warning, NULL, CLEF_LOG_WARN);
 }
 

@@ -2,7 +2,8 @@
 /*
  * The test suites, in the order they run: from the lowest layer to the highest, so that the first failure is the one to
  * look at. X(base) stands for `Suite *base_suite(void)` in a file tests/test_*.c. A suite function runs in the parent
- * process, so it only lists tests and never opens a device.
+ * process, so it only lists tests and never opens a device. gemm_check comes late: by then gemm has compiled CLBlast's
+ * kernels, which takes PoCL half a minute.
  */
 #ifndef CLEF_TESTS_SUITES_H
 #define CLEF_TESTS_SUITES_H
@@ -19,7 +20,6 @@
 	X(runtime) \
 	X(launch) \
 	X(gemm) \
-	X(gemm_check) \
 	X(tuning) \
 	X(tensor) \
 	X(reduce_sum) \
@@ -28,6 +28,7 @@
 	X(memory) \
 	X(memory_pool) \
 	X(allocations) \
+	X(gemm_check) \
 	X(random) \
 	X(random_draws) \
 	X(random_streams) \
