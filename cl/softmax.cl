@@ -4,7 +4,7 @@
  * sum; GRADIENT is dx as an expression of y, dy and the row's sum of SUMMAND. In a row of consecutive values sixteen
  * results are kept side by side. On a CPU such a row is one work-item's from beginning to end, while it is in the cache.
  */
-#include "vector.clh"
+#include "rows.clh"
 
 #define LANES VECTOR
 
@@ -105,58 +105,6 @@ __kernel void softmax_backward(__global const float *out, ulong out_offset, __gl
 #ifdef DEVICE_IS_CPU
 /* ---- rows of consecutive values, on a CPU ---- */
 
-static float16 load_some(__global const float *x, int count, float rest)
-{
-	float lane[LANES];
-
-	for (int i = 0; i < LANES; i++)
-		lane[i] = i < count ? x[i] : rest;
-	return *(const float16_any *)lane;
-}
-
-static void store_some(__global float *y, int count, float16 x)
-{
-	float lane[LANES];
-
-	*(float16_any *)lane = x;
-	for (int i = 0; i < count; i++)
-		y[i] = lane[i];
-}
-
-static float add_lanes(float16 x)
-{
-	const float8 a = x.lo + x.hi;
-	const float4 b = a.lo + a.hi;
-
-	return (b.x + b.y) + (b.z + b.w);
-}
-
-/* A NaN stays where it is: results of its row are NaN by their own sums. */
-static float largest_lane(float16 x)
-{
-	const float8 a = fmax(x.lo, x.hi);
-	const float4 b = fmax(a.lo, a.hi);
-
-	return fmax(fmax(b.x, b.y), fmax(b.z, b.w));
-}
-
-/* f(i, x) for all of a row, with what is behind its end as `rest`. */
-#define EACH_VECTOR(from, count, rest, f)                                                                              \
-	{                                                                                                              \
-		int i = 0;                                                                                             \
-                                                                                                                       \
-		for (; i + LANES <= (count); i += LANES) {                                                             \
-			const float16 x = LOAD_GLOBAL((from) + i);                                                     \
-                                                                                                                       \
-			f                                                                                              \
-		}                                                                                                      \
-		if (i < (count)) {                                                                                     \
-			const float16 x = load_some((from) + i, (count)-i, rest);                                      \
-                                                                                                                       \
-			f                                                                                              \
-		}                                                                                                      \
-	}
-
 __kernel void softmax_whole_rows(__global const float *in, ulong in_offset, __global float *out, ulong out_offset,
 				 int reduced, int rows)
 {
@@ -166,12 +114,15 @@ __kernel void softmax_whole_rows(__global const float *in, ulong in_offset, __gl
 
 	in += in_offset + (size_t)row * reduced;
 	out += out_offset + (size_t)row * reduced;
-	EACH_VECTOR(in, reduced, -INFINITY, most = fmax(most, x);)
+	EACH_VECTOR(reduced, most = fmax(most, LOAD_ROW(in, -INFINITY));)
 	largest = largest_lane(most);
-	EACH_VECTOR(in, reduced, -INFINITY, sums += exp(x - largest);)
-	sum = add_lanes(sums);
-	EACH_VECTOR(in, reduced, -INFINITY, const float16 y = VALUE;
-		    if (i + LANES <= reduced) STORE_GLOBAL(out + i, y); else store_some(out + i, reduced - i, y);)
+	EACH_VECTOR(reduced, sums += exp(LOAD_ROW(in, -INFINITY) - largest);)
+	sum = sum16(sums);
+	EACH_VECTOR(reduced, {
+		const float16 x = LOAD_ROW(in, -INFINITY);
+
+		STORE_ROW(out, VALUE);
+	})
 }
 
 __kernel void softmax_backward_whole_rows(__global const float *out, ulong out_offset, __global const float *dout,
@@ -179,32 +130,27 @@ __kernel void softmax_backward_whole_rows(__global const float *out, ulong out_o
 					  int reduced, int rows)
 {
 	GLOBAL_ID(row, rows);
-	const int whole = reduced / LANES * LANES;
 	float16 sums = 0.0f;
 	float sum;
 
 	out += out_offset + (size_t)row * reduced;
 	dout += dout_offset + (size_t)row * reduced;
 	din += din_offset + (size_t)row * reduced;
-	for (int i = 0; i < reduced; i += LANES) {
-		const float16 y = i < whole ? LOAD_GLOBAL(out + i) : load_some(out + i, reduced - i, 0.0f);
-		const float16 dy = i < whole ? LOAD_GLOBAL(dout + i) : load_some(dout + i, reduced - i, 0.0f);
+	EACH_VECTOR(reduced, {
+		const float16 y = LOAD_ROW(out, 0.0f);
+		const float16 dy = LOAD_ROW(dout, 0.0f);
 
 		sums += SUMMAND;
-	}
-	sum = add_lanes(sums);
-	for (int i = 0; i < reduced; i += LANES) {
-		const float16 y = i < whole ? LOAD_GLOBAL(out + i) : load_some(out + i, reduced - i, 0.0f);
-		const float16 dy = i < whole ? LOAD_GLOBAL(dout + i) : load_some(dout + i, reduced - i, 0.0f);
+	})
+	sum = sum16(sums);
+	EACH_VECTOR(reduced, {
+		const float16 y = LOAD_ROW(out, 0.0f);
+		const float16 dy = LOAD_ROW(dout, 0.0f);
 		float16 term = GRADIENT;
 
 		if (accumulate != 0.0f)
-			term += accumulate *
-				(i < whole ? LOAD_GLOBAL(din + i) : load_some(din + i, reduced - i, 0.0f));
-		if (i < whole)
-			STORE_GLOBAL(din + i, term);
-		else
-			store_some(din + i, reduced - i, term);
-	}
+			term += accumulate * LOAD_ROW(din, 0.0f);
+		STORE_ROW(din, term);
+	})
 }
 #endif

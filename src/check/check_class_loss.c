@@ -199,8 +199,9 @@ static const clef__term terms_nll[] = {
 
 /* ---- problems ---- */
 
-static const char *const problems_plain[] = { "cross_entropy x5x3", "cross_entropy x33x10", "cross_entropy x257x1",
-					      "cross_entropy x1x1000 range8", "cross_entropy x7x10 range40" };
+static const char *const problems_plain[] = { "cross_entropy x5x3",          "cross_entropy x33x10",
+					      "cross_entropy x257x1",        "cross_entropy x1x1000 range8",
+					      "cross_entropy x7x10 range40", "cross_entropy x9x48" };
 
 #define EVERY(macro, options)                                                                                          \
 	macro(options), macro(options " reduction=sum"), macro(options " reduction=none"), macro(options " weight"),   \

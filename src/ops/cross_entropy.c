@@ -6,6 +6,7 @@
  */
 #include <clef/loss.h>
 
+#include "divide.h"
 #include "tape.h"
 
 static const bool all_rows[CLEF_MAX_DIMS] = { true };
@@ -68,22 +69,41 @@ static clef_status loss_forward(const clef__node *n)
 	return mean_of_rows(n, "cross_entropy", n->saved[0]);
 }
 
+static clef_status backward_by_rows(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
+{
+	const clef_tensor *x = n->x[0];
+
+	return clef__launch(x->dev, &(clef__launch_opts){
+					    .program = "cross_entropy",
+					    .kernel = "cross_entropy_backward_rows",
+					    .label = "cross_entropy_backward",
+					    .global = { (size_t)x->shape.dim[0] },
+					    .long_items = true,
+					    .bytes = 8.0 * (double)x->numel,
+					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(n->saved[0]),
+						      CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx), CLEF__FLOAT(dx->beta),
+						      CLEF__INT(x->shape.dim[1]), CLEF__INT(x->shape.dim[0]) },
+				    });
+}
+
 static clef_status loss_backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
 {
 	const clef_tensor *x = n->x[0];
 
 	if (!dx->dx)
 		return CLEF_OK;
-	return clef__launch(
-		x->dev, &(clef__launch_opts){
-				.program = "cross_entropy",
-				.kernel = "cross_entropy_backward",
-				.global = { (size_t)x->numel },
-				.bytes = 8.0 * (double)x->numel,
-				.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(n->saved[0]),
-					  CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx), CLEF__FLOAT(dx->beta),
-					  CLEF__INT(x->shape.dim[1]), CLEF__INT(x->shape.dim[0]), CLEF__INT(x->numel) },
-			});
+	if (clef_device_get_info(x->dev)->kind == CLEF_DEVICE_CPU)
+		return backward_by_rows(n, dy, dx);
+	return clef__launch(x->dev, &(clef__launch_opts){
+					    .program = "cross_entropy",
+					    .kernel = "cross_entropy_backward",
+					    .global = { (size_t)x->numel },
+					    .bytes = 8.0 * (double)x->numel,
+					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(n->saved[0]),
+						      CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx), CLEF__FLOAT(dx->beta),
+						      CLEF__INT(x->shape.dim[1]), CLEF__DIVIDER(x->shape.dim[1]),
+						      CLEF__INT(x->shape.dim[0]), CLEF__INT(x->numel) },
+				    });
 }
 
 static const clef__op cross_entropy = { "cross_entropy", loss_infer, loss_forward, loss_backward };

@@ -63,6 +63,8 @@ static clef_status forward(const clef__node *n)
 
 	if (n->y->numel == 0)
 		return CLEF_OK;
+	if (clef__norm_by_rows(n->y->dev, &v))
+		return clef__norm_rows(n, &v);
 	status = clef__norm_moments(n, &v);
 	return status ? status : clef__norm_forward(n, &v);
 }
@@ -71,6 +73,8 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 {
 	const clef__norm v = view(n);
 
+	if (n->y->numel && clef__norm_by_rows(n->y->dev, &v))
+		return clef__norm_rows_backward(n, &v, dy, dx, dx + 1, dx + 2);
 	return clef__norm_backward(n, &v, dy, dx, dx + 1, dx + 2);
 }
 

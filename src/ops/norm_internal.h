@@ -58,4 +58,14 @@ clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const cle
 clef_status clef__norm_train_backward(const clef__node *n, const clef__norm *v, const clef_tensor *dy,
 				      const clef__grad *dx, const clef__grad *dw, const clef__grad *db);
 
+/* ---- over the last dimensions, on a CPU: a work-item is a row, or a chunk of rows ---- */
+
+bool clef__norm_by_rows(const clef_device *dev, const clef__norm *v);
+
+/* Enqueues the statistics of x and y. */
+clef_status clef__norm_rows(const clef__node *n, const clef__norm *v);
+
+clef_status clef__norm_rows_backward(const clef__node *n, const clef__norm *v, const clef_tensor *dy,
+				     const clef__grad *dx, const clef__grad *dw, const clef__grad *db);
+
 #endif
