@@ -4,6 +4,7 @@
  * src/tensor/fold.h says. S and T read the values that belong to the result `o`, and only where an expression names
  * them.
  */
+#include "runs.clh"
 
 #define S s[o]
 #define T s[outputs + o]
@@ -100,26 +101,24 @@ __kernel void fold_finish(__global const float *s, ulong s_offset, __global floa
 __kernel void fold_backward(__global const float *in, ulong in_offset, __global const float *second,
 			    ulong second_offset, __global const float *out, ulong out_offset,
 			    __global const float *dout, ulong dout_offset, __global const float *s, ulong s_offset,
-			    __global float *din, ulong din_offset, float p, float accumulate, int outputs, int n,
-			    int8 size, int8 stride)
+			    __global float *din, ulong din_offset, float p, float accumulate, int outputs, int8 cut,
+			    int8 size, int8 step, int items)
 {
-	GLOBAL_ID(id, n);
-	int sizes[8], strides[8], i = id, o = 0;
+	GLOBAL_ID(id, items);
+	const run r = find_run(id, cut, size, step, step);
 
-	vstore8(size, 0, sizes);
-	vstore8(stride, 0, strides);
-	for (int d = 0; d < 8 && i > 0; d++) {
-		o += i % sizes[d] * strides[d];
-		i /= sizes[d];
-	}
+	in += in_offset + r.start;
+	second += second_offset + r.start;
+	out += out_offset;
+	dout += dout_offset;
 	s += s_offset;
-	din += din_offset + id;
-	const float x = in[in_offset + id], y = out[out_offset + o], dy = dout[dout_offset + o];
-#define Z second[second_offset + id]
-	const float term = GRADIENT;
-#undef Z
+	din += din_offset + r.start;
+#define Z second[i]
+	EACH_OF_RUN(r, step.s0, 1, const int o = r.x + at_x; const float x = in[i]; const float y = out[o];
+	            const float dy = dout[o]; const float term = GRADIENT;
 
-	*din = accumulate == 0.0f ? term : fma(accumulate, *din, term);
+	            din[i] = accumulate == 0.0f ? term : fma(accumulate, din[i], term);)
+#undef Z
 }
 
 #endif

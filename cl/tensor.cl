@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arithmetic on whole tensors: filling, copying, adding up. */
+#include "runs.clh"
 
 __kernel void fill(__global float *x, ulong x_offset, float value, int n)
 {
@@ -34,47 +35,6 @@ static void store_sum(__global float *y, float sum, float alpha, float beta)
 	*y = beta == 0.0f ? alpha * sum : fma(beta, *y, alpha * sum);
 }
 
-/* x [outer][reduced][inner]; y [outer][chunks][inner] = alpha * sums over `chunk` values + beta * y. */
-__kernel void sum_outer(__global const float *x, ulong x_offset, __global float *y, ulong y_offset, int reduced,
-                        int inner, int chunk, int chunks, float alpha, float beta, int n)
-{
-	GLOBAL_ID(id, n);
-	const int i = id % inner, c = id / inner % chunks, o = id / inner / chunks;
-	const int from = c * chunk, to = min(from + chunk, reduced);
-	float sum = 0.0f;
-
-	x += x_offset + (size_t)o * reduced * inner + i;
-	/* In two steps, so that the rounding error does not grow with the number of values. */
-	for (int r = from; r < to;) {
-		const int stop = min(r + 32, to);
-		float part = 0.0f;
-
-		for (; r < stop; r++)
-			part += x[(size_t)r * inner];
-		sum += part;
-	}
-	store_sum(y + y_offset + id, sum, alpha, beta);
-}
-
-/* The same for inner 1: sixteen sums side by side, added up at the end. */
-__kernel void sum_inner(__global const float *x, ulong x_offset, __global float *y, ulong y_offset, int reduced,
-                        int inner, int chunk, int chunks, float alpha, float beta, int n)
-{
-	GLOBAL_ID(id, n);
-	const int c = id % chunks, o = id / chunks;
-	const int from = c * chunk, to = min(from + chunk, reduced);
-	float16 sums = 0.0f;
-	float sum = 0.0f;
-	int r = from;
-
-	x += x_offset + (size_t)o * reduced;
-	for (; r + 16 <= to; r += 16)
-		sums += vload16(0, x + r);
-	for (; r < to; r++)
-		sum += x[r];
-	store_sum(y + y_offset + id, sum16(sums) + sum, alpha, beta);
-}
-
 /* y = alpha x[0] + beta y */
 __kernel void expand_one(__global const float *x, ulong x_offset, __global float *y, ulong y_offset, float alpha,
                          float beta, int n)
@@ -83,18 +43,14 @@ __kernel void expand_one(__global const float *x, ulong x_offset, __global float
 	store_sum(y + y_offset + i, x[x_offset], alpha, beta);
 }
 
-/* y = alpha x + beta y, with x repeated along the dimensions of y (innermost first) whose stride is 0. */
+/* y = alpha x + beta y, with x repeated along the dimensions of y where its step is 0. */
 __kernel void expand(__global const float *x, ulong x_offset, __global float *y, ulong y_offset, float alpha,
-                     float beta, int n, int8 size, int8 stride)
+                     float beta, int8 cut, int8 size, int8 step, int items)
 {
-	GLOBAL_ID(id, n);
-	int sizes[8], strides[8], i = id, at = 0;
+	GLOBAL_ID(id, items);
+	const run r = find_run(id, cut, size, step, step);
 
-	vstore8(size, 0, sizes);
-	vstore8(stride, 0, strides);
-	for (int d = 0; d < 8 && i > 0; d++) {
-		at += i % sizes[d] * strides[d];
-		i /= sizes[d];
-	}
-	store_sum(y + y_offset + id, x[x_offset + at], alpha, beta);
+	x += x_offset + r.x;
+	y += y_offset + r.start;
+	EACH_OF_RUN(r, step.s0, 1, store_sum(y + at_y, x[at_x], alpha, beta);)
 }

@@ -6,6 +6,7 @@
  */
 #include <clef/ops.h>
 
+#include "runs.h"
 #include "tape.h"
 
 typedef struct binary {
@@ -18,6 +19,7 @@ typedef struct binary {
 /* Broadcast operands as strides over the joined dimensions, innermost first; stride 0 repeats. */
 typedef struct layout {
 	bool plain; /* all of one shape */
+	int dims;
 	int32_t size[8], a_stride[8], b_stride[8];
 } layout;
 
@@ -54,6 +56,7 @@ static layout make_layout(const clef__node *n)
 		a_step *= (int32_t)dim_from_end(a, i);
 		b_step *= (int32_t)dim_from_end(b, i);
 	}
+	l.dims = used;
 	return l;
 }
 
@@ -90,24 +93,39 @@ static clef__arg int8_arg(const int32_t v[8])
 	return arg;
 }
 
+/* The work-items, and the arguments behind their number. */
+static int share_out(const clef_tensor *y, const layout *l, clef__arg args[4])
+{
+	int items;
+
+	if (l->plain || !y->numel)
+		return (int)y->numel;
+	args[1] = int8_arg(l->size);
+	args[2] = int8_arg(l->a_stride);
+	args[3] = int8_arg(l->b_stride);
+	args[0] = clef__run_cut(y->dev, y->numel, l->dims, &args[1], false, &items);
+	return items;
+}
+
 static clef_status forward(const clef__node *n)
 {
 	const binary *op = (const binary *)n->op;
 	const layout l = make_layout(n);
 	const clef_tensor *y = n->y;
+	clef__arg run[4] = { { 0 } };
+	const int items = share_out(y, &l, run);
 
-	return clef__launch(y->dev,
-			    &(clef__launch_opts){
-				    .program = "binary",
-				    .defines = op->defines,
-				    .kernel = l.plain ? "binary_forward" : "binary_forward_broadcast",
-				    .label = op->op.name,
-				    .global = { (size_t)y->numel },
-				    .bytes = 12.0 * (double)y->numel,
-				    .args = { CLEF__TENSOR(n->x[0]), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(y),
-					      CLEF__INT(y->numel), l.plain ? (clef__arg){ 0 } : int8_arg(l.size),
-					      int8_arg(l.a_stride), int8_arg(l.b_stride) },
-			    });
+	return clef__launch(y->dev, &(clef__launch_opts){
+					    .program = "binary",
+					    .defines = op->defines,
+					    .kernel = l.plain ? "binary_forward" : "binary_forward_broadcast",
+					    .label = op->op.name,
+					    .global = { (size_t)items },
+					    .long_items = items < y->numel,
+					    .bytes = 12.0 * (double)y->numel,
+					    .args = { CLEF__TENSOR(n->x[0]), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(y),
+						      CLEF__INT(items), run[0], run[1], run[2], run[3] },
+				    });
 }
 
 /* out = accumulate * out + the gradient to operand `side`, in the shape of the result. */
@@ -117,6 +135,8 @@ static clef_status gradient(const clef__node *n, const clef_tensor *dy, int side
 	const binary *op = (const binary *)n->op;
 	const layout l = make_layout(n);
 	const clef_tensor *y = n->y;
+	clef__arg run[4] = { { 0 } };
+	const int items = share_out(y, &l, run);
 
 	return clef__launch(
 		y->dev, &(clef__launch_opts){
@@ -124,12 +144,12 @@ static clef_status gradient(const clef__node *n, const clef_tensor *dy, int side
 				.defines = op->defines,
 				.kernel = l.plain ? "binary_backward" : "binary_backward_broadcast",
 				.label = op->backward_label,
-				.global = { (size_t)y->numel },
+				.global = { (size_t)items },
+				.long_items = items < y->numel,
 				.bytes = (accumulate != 0 ? 24.0 : 20.0) * (double)y->numel,
 				.args = { CLEF__TENSOR(n->x[0]), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(y),
 					  CLEF__TENSOR(dy), CLEF__TENSOR(out), CLEF__INT(side), CLEF__FLOAT(accumulate),
-					  CLEF__INT(y->numel), l.plain ? (clef__arg){ 0 } : int8_arg(l.size),
-					  int8_arg(l.a_stride), int8_arg(l.b_stride) },
+					  CLEF__INT(items), run[0], run[1], run[2], run[3] },
 			});
 }
 

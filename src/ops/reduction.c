@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "reduce_op.h"
+#include "runs.h"
 
 typedef struct sum_opts {
 	clef__reduction r;
@@ -93,30 +94,32 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 {
 	const sum_opts *opts = n->opts;
 	const clef_tensor *x = n->x[0];
-	clef__arg size = { .kind = CLEF__ARG_INT8 }, stride = { .kind = CLEF__ARG_INT8 };
-	int32_t step = 1;
+	clef__arg cut, size, step;
+	int dims, items;
 
 	if (!dx->dx || !x->numel)
 		return CLEF_OK;
-	for (int i = 0; i < 8; i++)
-		size.value.i8[i] = 1;
-	for (int i = 0; i < x->shape.ndim; i++) {
-		int d = x->shape.ndim - 1 - i;
-
-		size.value.i8[i] = (int32_t)x->shape.dim[d];
-		stride.value.i8[i] = opts->r.reduce[d] ? 0 : step;
-		if (!opts->r.reduce[d])
-			step *= (int32_t)x->shape.dim[d];
-	}
+	/* A loss, mostly: no index to compute. */
+	if (dy->numel == 1)
+		return clef__launch(x->dev,
+				    &(clef__launch_opts){
+					    .program = "tensor",
+					    .kernel = "expand_one",
+					    .global = { (size_t)x->numel },
+					    .bytes = 4.0 * (double)x->numel,
+					    .args = { CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx), CLEF__FLOAT(opts->scale),
+						      CLEF__FLOAT(dx->beta), CLEF__INT(x->numel) },
+				    });
+	dims = clef__run_repeated(x->shape, opts->r.reduce, &size, &step);
+	cut = clef__run_cut(x->dev, x->numel, dims, &size, false, &items);
 	return clef__launch(x->dev, &(clef__launch_opts){
 					    .program = "tensor",
-					    /* A loss, mostly: no index to compute. */
-					    .kernel = dy->numel == 1 ? "expand_one" : "expand",
-					    .global = { (size_t)x->numel },
-					    .bytes = 8.0 * (double)x->numel,
+					    .kernel = "expand",
+					    .global = { (size_t)items },
+					    .long_items = items < x->numel,
+					    .bytes = 4.0 * (double)(x->numel + dy->numel),
 					    .args = { CLEF__TENSOR(dy), CLEF__TENSOR(dx->dx), CLEF__FLOAT(opts->scale),
-						      CLEF__FLOAT(dx->beta), CLEF__INT(x->numel),
-						      dy->numel == 1 ? (clef__arg){ 0 } : size, stride },
+						      CLEF__FLOAT(dx->beta), cut, size, step, CLEF__INT(items) },
 				    });
 }
 

@@ -5,6 +5,7 @@
 /* Sums of more values than this are made of partial sums, where there are too few outputs to keep a device busy. */
 #define CHUNK       1024
 #define FEW_OUTPUTS 4096
+#define BLOCK       64 /* columns of a work-item in sum.cl */
 
 clef_status clef_fill(clef_tensor *x, double value)
 {
@@ -99,20 +100,23 @@ typedef struct sum_pass {
 static clef_status run_pass(clef_device *dev, const sum_pass *p, const clef__buffer *x, size_t x_offset, float alpha,
 			    float beta, const clef__buffer *y, size_t y_offset)
 {
+	/* On a CPU a work-item sums up neighbouring columns. */
+	const bool blocks = p->inner > 1 && clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU;
 	int chunks = p->reduced ? (p->reduced + p->chunk - 1) / p->chunk : 1;
-	size_t outputs = (size_t)p->outer * (size_t)chunks * (size_t)p->inner;
+	size_t sums = (size_t)p->outer * (size_t)chunks, outputs = sums * (size_t)p->inner;
+	size_t items = blocks ? sums * (size_t)clef__divide_up(p->inner, BLOCK) : outputs;
 
 	return clef__launch(
 		dev, &(clef__launch_opts){
-			     .program = "tensor",
+			     .program = "sum",
 			     .kernel = p->inner == 1 ? "sum_inner" : "sum_outer",
-			     .global = { outputs },
+			     .global = { items },
 			     .long_items = true,
 			     .bytes = 4.0 * ((double)p->outer * p->reduced * p->inner + (double)outputs),
 			     .flops = (double)p->outer * p->reduced * p->inner,
 			     .args = { CLEF__BUFFER(x, x_offset), CLEF__BUFFER(y, y_offset), CLEF__INT(p->reduced),
 				       CLEF__INT(p->inner), CLEF__INT(p->chunk), CLEF__INT(chunks), CLEF__FLOAT(alpha),
-				       CLEF__FLOAT(beta), CLEF__INT(outputs) },
+				       CLEF__FLOAT(beta), CLEF__INT(items) },
 		     });
 }
 

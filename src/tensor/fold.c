@@ -5,6 +5,7 @@
  * folded in chunks first: that is also what keeps the rounding error of long sums small.
  */
 #include "fold.h"
+#include "runs.h"
 
 #define CHUNK       1024
 #define FEW_OUTPUTS 4096
@@ -128,31 +129,25 @@ clef_status clef__fold_backward(const clef__fold_row *row, const clef_tensor *x,
 				const clef_tensor *y, const clef_tensor *dy, const clef__fold_args *args, float beta,
 				clef_tensor *dx)
 {
-	int32_t size[CLEF_MAX_DIMS] = { 1, 1, 1, 1, 1, 1, 1, 1 }, stride[CLEF_MAX_DIMS] = { 0 }, step = 1;
-	int used = 0;
+	clef__arg cut, size, step;
+	int dims, items;
 
 	if (!x->buffer || !dx->buffer || x->numel == 0)
 		return CLEF_OK;
-	for (int i = x->shape.ndim - 1; i >= 0; i--) {
-		if (x->shape.dim[i] == 1)
-			continue;
-		if (used == 0 || (stride[used - 1] == 0) != reduce[i])
-			stride[used++] = reduce[i] ? 0 : step;
-		size[used - 1] *= (int32_t)x->shape.dim[i];
-		if (!reduce[i])
-			step *= (int32_t)x->shape.dim[i];
-	}
-	return clef__launch(x->dev,
-			    &(clef__launch_opts){
-				    .program = "fold",
-				    .defines = row->defines,
-				    .kernel = "fold_backward",
-				    .label = row->backward_label,
-				    .global = { (size_t)x->numel },
-				    .bytes = (beta != 0 ? 12.0 : 8.0) * (double)x->numel,
-				    .args = { CLEF__TENSOR(x), CLEF__TENSOR(or_else(args->z, x)), CLEF__TENSOR(y),
-					      CLEF__TENSOR(dy), CLEF__TENSOR(or_else(args->s, y)), CLEF__TENSOR(dx),
-					      CLEF__FLOAT(args->p), CLEF__FLOAT(beta), CLEF__INT(y->numel),
-					      CLEF__INT(x->numel), int8_arg(size), int8_arg(stride) },
-			    });
+	dims = clef__run_repeated(x->shape, reduce, &size, &step);
+	cut = clef__run_cut(x->dev, x->numel, dims, &size, false, &items);
+	return clef__launch(
+		x->dev,
+		&(clef__launch_opts){
+			.program = "fold",
+			.defines = row->defines,
+			.kernel = "fold_backward",
+			.label = row->backward_label,
+			.global = { (size_t)items },
+			.long_items = items < x->numel,
+			.bytes = (beta != 0 ? 12.0 : 8.0) * (double)x->numel,
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(or_else(args->z, x)), CLEF__TENSOR(y), CLEF__TENSOR(dy),
+				  CLEF__TENSOR(or_else(args->s, y)), CLEF__TENSOR(dx), CLEF__FLOAT(args->p),
+				  CLEF__FLOAT(beta), CLEF__INT(y->numel), cut, size, step, CLEF__INT(items) },
+		});
 }
