@@ -50,7 +50,9 @@ __kernel void norm_rows(__global const float *x, ulong x_offset, __global float 
 	const float mean = centre ? row_sum(x, count) / (float)count : 0.0f;
 	const float2 m = row_moments(x, count, mean);
 	const float rest = centre ? m.x / (float)count : 0.0f;
-	const float4 s = make_statistics(mean, rest, (m.y - m.x * rest) / (float)count, eps);
+	/* Not centred, an infinity would come back as a NaN. */
+	const float squares = centre ? m.y - m.x * rest : m.y;
+	const float4 s = make_statistics(mean, rest, squares / (float)count, eps);
 
 	vstore4(s, row, stats + stats_offset);
 	EACH_VECTOR(count, {

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Normalization by the batch on CPUs. Two kernels one after the other read a large x twice from memory; a core that
- * does all of a channel finds it in its cache the second time, and writes the gradients to w and b in passing. With
- * few channels there would be idle cores, and a channel of single elements is a column of a matrix: those are left to
- * normalize.c.
+ * does all of a channel finds it in its cache the second time, and writes the gradients to w and b in passing. Channels
+ * of single elements are columns of a matrix, of which a core does some side by side (cl/norm_columns.cl). With few
+ * channels there would be idle cores: those are left to normalize.c.
  */
 #include "norm_internal.h"
 
 #define LEAST_INNER    256
 #define ITEMS_PER_CORE 4
+/* As norm_columns.cl has it; and so many elements are worth all cores. */
+#define BLOCK       64
+#define FEW_NUMBERS (1 << 18)
+#define ROWS        64 /* of a block, for one work-item, where statistics are given */
 
 /* ---- the choice ---- */
 
@@ -40,10 +44,10 @@ static int shipped(const clef_device *dev, const void *of)
 {
 	const problem *a = of;
 	int cores = (int)clef_device_get_info(dev)->compute_units;
+	bool pays = a->inner == 1 ? a->channels >= BLOCK * cores || a->outer * a->channels <= FEW_NUMBERS
+				  : a->inner >= LEAST_INNER && a->channels >= ITEMS_PER_CORE * cores;
 
-	return fits(dev, CLEF__NORM_CHANNELS) && a->inner >= LEAST_INNER && a->channels >= ITEMS_PER_CORE * cores
-		       ? CLEF__NORM_CHANNELS
-		       : CLEF__NORM_PARTS;
+	return fits(dev, CLEF__NORM_CHANNELS) && pays ? CLEF__NORM_CHANNELS : CLEF__NORM_PARTS;
 }
 
 static int operands(const void *of, clef_shape shape[CLEF__VARIANT_OPERANDS])
@@ -75,6 +79,43 @@ int clef__norm_choose(const clef__node *n, const clef__norm *v)
 
 /* ---- by channels ---- */
 
+static const char *program(const clef__norm *v)
+{
+	return v->inner == 1 ? "norm_columns" : "norm_cpu";
+}
+
+static size_t items(const clef__norm *v)
+{
+	return (size_t)(v->inner == 1 ? clef__divide_up(v->channels, BLOCK) : v->channels);
+}
+
+bool clef__norm_has_columns(const clef_device *dev, const clef__norm *v)
+{
+	return v->inner == 1 && v->per_group == 0 && clef_device_get_info(dev)->kind == CLEF_DEVICE_CPU;
+}
+
+clef_status clef__norm_columns(const clef__node *n, const clef__norm *v)
+{
+	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *b = v->b ? v->b : x;
+	const int wanted = clef__divide_up(v->channels, BLOCK) * clef__divide_up(v->outer, ROWS);
+
+	return clef__launch(
+		x->dev,
+		&(clef__launch_opts){
+			.program = "norm_columns",
+			.defines = clef__activation_defines(v->activation),
+			.kernel = "norm_apply",
+			.label = n->op->name,
+			.global = { (size_t)wanted },
+			.long_items = true,
+			.bytes = 8.0 * (double)x->numel,
+			.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(b),
+				  CLEF__TENSOR(n->y), CLEF__INT(v->outer), CLEF__INT(v->channels),
+				  CLEF__INT((v->w ? 1 : 0) + (v->b ? 2 : 0)), CLEF__INT(ROWS),
+				  CLEF__FLOAT(v->activation.p), CLEF__FLOAT(v->activation.q), CLEF__INT(wanted) },
+		});
+}
+
 clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const clef_tensor *running_mean,
 			     const clef_tensor *running_var, float momentum)
 {
@@ -84,11 +125,11 @@ clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const cle
 	return clef__launch(
 		x->dev,
 		&(clef__launch_opts){
-			.program = "norm_cpu",
+			.program = program(v),
 			.defines = clef__activation_defines(v->activation),
 			.kernel = "norm_train",
 			.label = n->op->name,
-			.global = { (size_t)v->channels },
+			.global = { items(v) },
 			.long_items = true,
 			.bytes = 8.0 * (double)x->numel,
 			.flops = 10.0 * (double)x->numel,
@@ -116,11 +157,11 @@ clef_status clef__norm_train_backward(const clef__node *n, const clef__norm *v, 
 	return clef__launch(
 		x->dev,
 		&(clef__launch_opts){
-			.program = "norm_cpu",
+			.program = program(v),
 			.defines = clef__activation_defines(v->activation),
 			.kernel = "norm_train_backward",
 			.label = "batch_norm backward",
-			.global = { (size_t)v->channels },
+			.global = { items(v) },
 			.long_items = true,
 			.bytes = (bytes + (v->activation.kind ? 4.0 : 0)) * (double)x->numel,
 			.flops = 12.0 * (double)x->numel,

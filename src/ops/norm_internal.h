@@ -58,6 +58,10 @@ clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const cle
 clef_status clef__norm_train_backward(const clef__node *n, const clef__norm *v, const clef_tensor *dy,
 				      const clef__grad *dx, const clef__grad *dw, const clef__grad *db);
 
+/* Where a channel is a column of a matrix: y, by statistics that are there. */
+bool clef__norm_has_columns(const clef_device *dev, const clef__norm *v);
+clef_status clef__norm_columns(const clef__node *n, const clef__norm *v);
+
 /* ---- over the last dimensions, on a CPU: a work-item is a row, or a chunk of rows ---- */
 
 bool clef__norm_by_rows(const clef_device *dev, const clef__norm *v);

@@ -84,10 +84,11 @@ clef_status clef__norm_rows_backward(const clef__node *n, const clef__norm *v, c
 	}
 	if (!status)
 		status = enqueue_backward(n, v, dy, dx, part, each, chunks);
-	if (!status && want_b)
-		status = clef__reduce_sum(part[0], chunk, 1, db->beta, db->dx);
+	/* In the order of the operands, which may be one tensor. */
 	if (!status && want_w)
 		status = clef__reduce_sum(part[1], chunk, 1, dw->beta, dw->dx);
+	if (!status && want_b)
+		status = clef__reduce_sum(part[0], chunk, 1, db->beta, db->dx);
 	clef__scratch_free(part[0]);
 	clef__scratch_free(part[1]);
 	return status;

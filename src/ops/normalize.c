@@ -141,6 +141,8 @@ clef_status clef__norm_forward(const clef__node *n, const clef__norm *v)
 	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *b = v->b ? v->b : x;
 	const int spans = spans_of(x->dev, v), items = v->outer * v->channels * spans;
 
+	if (clef__norm_has_columns(x->dev, v))
+		return clef__norm_columns(n, v);
 	return clef__launch(
 		x->dev,
 		&(clef__launch_opts){
