@@ -5,6 +5,7 @@
  * second of all: its maximum, the logarithm of its sum of exponentials less that, and the sum of its target masses. The
  * first two are 0 with log-probabilities.
  */
+#include "rows.clh"
 
 #if LABELS
 typedef int target_type;
@@ -17,10 +18,17 @@ static float weight_of(__global const float *weight, int weighted, int c)
 	return weighted ? weight[c] : 1.0f;
 }
 
+/* Neighbouring logits sixteen at a time; behind the end of a row is nothing that counts. */
 static float largest_of(__global const float *x, int classes, int inner)
 {
 	float largest = x[0];
 
+	if (inner == 1) {
+		float16 most = -INFINITY;
+
+		EACH_VECTOR(classes, most = fmax(most, LOAD_ROW(x, -INFINITY));)
+		return largest_lane(most);
+	}
 	for (int c = 1; c < classes; c++)
 		largest = x[(size_t)c * inner] > largest ? x[(size_t)c * inner] : largest;
 	return largest;
@@ -30,6 +38,12 @@ static float log_sum_of(__global const float *x, int classes, int inner, float l
 {
 	float sum = 0.0f;
 
+	if (inner == 1) {
+		float16 sums = 0.0f;
+
+		EACH_VECTOR(classes, sums += exp(LOAD_ROW(x, -INFINITY) - largest);)
+		return log(sum16(sums));
+	}
 	for (int c = 0; c < classes; c++)
 		sum += exp(x[(size_t)c * inner] - largest);
 	return log(sum);
@@ -111,37 +125,91 @@ static void store(__global float *dx, float accumulate, float term)
 	*dx = accumulate == 0.0f ? term : fma(accumulate, *dx, term);
 }
 
+#if LABELS
+#define TARGET_OF(row, i) target[row]
+
+/* The target mass of class c. The weight of a class without a share, which may be NaN, has no part in it. */
+static float mass_of(int label, int c, int classes, int ignore, float smoothing, __global const float *weight,
+		     int weighted)
+{
+	const float t = (1.0f - smoothing) * (c == label ? 1.0f : 0.0f) + smoothing / (float)classes;
+	const bool valid = label >= 0 && label < classes;
+
+	return label == ignore || (valid && t == 0.0f) ? 0.0f : valid ? t * weight_of(weight, weighted, c) : NAN;
+}
+
+/* A mean in which all are ignored is NaN, but none of them has a share in it. */
+static float slope_of(int label, int ignore, float slope)
+{
+	return label == ignore ? 0.0f : slope;
+}
+#else
+#define TARGET_OF(row, i) target[i]
+
+static float mass_of(float target, int c, int classes, int ignore, float smoothing, __global const float *weight,
+		     int weighted)
+{
+	return ((1.0f - smoothing) * target + smoothing / (float)classes) * weight_of(weight, weighted, c);
+}
+
+static float slope_of(float target, int ignore, float slope)
+{
+	return slope;
+}
+#endif
+
+/* Times the masses of its row. */
+#if FROM_LOGITS
+#define SOFTMAX(x, largest, log_sum, mass) (exp(((x) - (largest)) - (log_sum)) * (mass))
+#else
+#define SOFTMAX(x, largest, log_sum, mass) 0.0f
+#endif
+
+/* A work-item has up to `span` neighbours: of a row where inner is 1, else of a class. BODY sees element i, its row and
+ * its class c. */
+#define EACH_OF_SPAN(BODY)                                                                                             \
+	{                                                                                                              \
+		const int along = inner == 1 ? classes : inner, spans = (along + span - 1) / span;                     \
+		const int line = id / spans, start = id % spans * span, stop = min(along, start + span);               \
+		const int class_of_line = line % classes, row_of_line = line / classes * inner;                        \
+                                                                                                                       \
+		if (inner == 1)                                                                                        \
+			for (int c = start; c < stop; c++) {                                                           \
+				const int row = line, i = row * classes + c;                                           \
+                                                                                                                       \
+				BODY                                                                                   \
+			}                                                                                              \
+		else                                                                                                   \
+			for (int j = start; j < stop; j++) {                                                           \
+				const int c = class_of_line, row = row_of_line + j, i = line * inner + j;              \
+                                                                                                                       \
+				BODY                                                                                   \
+			}                                                                                              \
+	}
+
 __kernel void class_loss_backward(__global const float *x, ulong x_offset, __global const target_type *target,
 				  ulong target_offset, __global const float *weight, ulong weight_offset,
 				  __global const float *saved, ulong saved_offset, __global const float *inverse,
-				  ulong inverse_offset, __global const float *dy, ulong dy_offset, __global float *dx,
-				  ulong dx_offset, int weighted, float smoothing, int ignore, int reduction,
-				  float accumulate, int classes, int inner, int rows, int n)
+				  ulong inverse_offset, __global const float *dy, ulong dy_offset,
+				  __global float *restrict dx, ulong dx_offset, int weighted, float smoothing,
+				  int ignore, int reduction, float accumulate, int classes, int inner, int rows,
+				  int span, int items)
 {
-	GLOBAL_ID(i, n);
-	const int c = i / inner % classes, row = i / inner / classes * inner + i % inner;
-	const float w = weight_of(weight + weight_offset, weighted, c);
-	float slope = row_slope(dy + dy_offset, inverse + inverse_offset, reduction, row);
-#if LABELS
-	const int label = target[target_offset + row];
-	const float t = (1.0f - smoothing) * (c == label ? 1.0f : 0.0f) + smoothing / (float)classes;
-	const bool valid = label >= 0 && label < classes;
-	/* The weight of a class without a share, which may be NaN, has no part in it. */
-	const float m = label == ignore || (valid && t == 0.0f) ? 0.0f : valid ? w * t : NAN;
+	GLOBAL_ID(id, items);
+	x += x_offset;
+	target += target_offset;
+	weight += weight_offset;
+	saved += saved_offset;
+	inverse += inverse_offset;
+	dy += dy_offset;
+	dx += dx_offset;
+	EACH_OF_SPAN({
+		const float m = mass_of(TARGET_OF(row, i), c, classes, ignore, smoothing, weight, weighted);
+		const float slope = slope_of(TARGET_OF(row, i), ignore, row_slope(dy, inverse, reduction, row));
+		const float of_row = saved[2 * (size_t)rows + row];
 
-	/* A mean in which all are ignored is NaN, but none of them has a share in it. */
-	slope = label == ignore ? 0.0f : slope;
-#else
-	const float m = w * ((1.0f - smoothing) * target[target_offset + i] + smoothing / (float)classes);
-#endif
-#if FROM_LOGITS
-	saved += saved_offset + row;
-	const float softmax = exp((x[x_offset + i] - saved[0]) - saved[rows]);
-
-	store(dx + dx_offset + i, accumulate, slope * (softmax * saved[2 * (size_t)rows] - m));
-#else
-	store(dx + dx_offset + i, accumulate, -slope * m);
-#endif
+		store(dx + i, accumulate, slope * (SOFTMAX(x[i], saved[row], saved[rows + row], of_row) - m));
+	})
 }
 
 #if !LABELS
@@ -149,15 +217,22 @@ __kernel void class_loss_backward_target(__global const float *x, ulong x_offset
 					 ulong target_offset, __global const float *weight, ulong weight_offset,
 					 __global const float *saved, ulong saved_offset, __global const float *inverse,
 					 ulong inverse_offset, __global const float *dy, ulong dy_offset,
-					 __global float *dx, ulong dx_offset, int weighted, float smoothing, int ignore,
-					 int reduction, float accumulate, int classes, int inner, int rows, int n)
+					 __global float *restrict dx, ulong dx_offset, int weighted, float smoothing,
+					 int ignore, int reduction, float accumulate, int classes, int inner, int rows,
+					 int span, int items)
 {
-	GLOBAL_ID(i, n);
-	const int c = i / inner % classes, row = i / inner / classes * inner + i % inner;
-	const float slope = row_slope(dy + dy_offset, inverse + inverse_offset, reduction, row);
-	const float w = (1.0f - smoothing) * weight_of(weight + weight_offset, weighted, c);
+	GLOBAL_ID(id, items);
+	x += x_offset;
+	weight += weight_offset;
+	saved += saved_offset;
+	inverse += inverse_offset;
+	dy += dy_offset;
+	dx += dx_offset;
+	EACH_OF_SPAN({
+		const float w = (1.0f - smoothing) * weight_of(weight, weighted, c);
 
-	saved += saved_offset + row;
-	store(dx + dx_offset + i, accumulate, slope * w * (saved[rows] - (x[x_offset + i] - saved[0])));
+		store(dx + i, accumulate,
+		      row_slope(dy, inverse, reduction, row) * w * (saved[rows + row] - (x[i] - saved[row])));
+	})
 }
 #endif

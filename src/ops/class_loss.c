@@ -9,6 +9,9 @@
 
 #include "tape.h"
 
+/* Elements of a work-item of a CPU, backward. */
+#define SPAN 1024
+
 static const bool all_dims[CLEF_MAX_DIMS] = { true };
 
 typedef struct class_loss_opts {
@@ -154,6 +157,10 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 	static const char *const kernels[] = { "class_loss_backward", "class_loss_backward_target" };
 	const class_loss_opts *opts = n->opts;
 	const clef_tensor *x = n->x[0];
+	/* Neighbours, of a row or of a class. */
+	const int along = CLEF__MAX(opts->inner == 1 ? opts->classes : opts->inner, 1);
+	const int span = clef_device_get_info(x->dev)->kind == CLEF_DEVICE_CPU ? CLEF__MIN(along, SPAN) : 1;
+	const int items = (int)(x->numel / along) * clef__divide_up(along, span);
 	clef_status status = CLEF_OK;
 
 	for (int i = 0; i < 2 && !status; i++)
@@ -164,7 +171,8 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 					.program = "class_loss",
 					.defines = defines_of(n),
 					.kernel = kernels[i],
-					.global = { (size_t)x->numel },
+					.global = { (size_t)items },
+					.long_items = span > 1,
 					.bytes = 8.0 * (double)x->numel,
 					.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(weight_of(n)),
 						  CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(n->saved[1]),
@@ -172,7 +180,7 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 						  CLEF__FLOAT(opts->smoothing), CLEF__INT(opts->ignore),
 						  CLEF__INT((int)opts->reduction), CLEF__FLOAT(dx[i].beta),
 						  CLEF__INT(opts->classes), CLEF__INT(opts->inner),
-						  CLEF__INT(opts->rows), CLEF__INT(x->numel) },
+						  CLEF__INT(opts->rows), CLEF__INT(span), CLEF__INT(items) },
 				});
 	return status;
 }

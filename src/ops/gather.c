@@ -13,6 +13,8 @@
 /* Work-items to aim for in backward. */
 #define ITEMS_CPU 64
 #define ITEMS_GPU 16384
+/* Elements of a slice for one of them on a CPU, forward. */
+#define SPAN 1024
 
 typedef struct gather_opts {
 	int dim;
@@ -105,18 +107,22 @@ static clef_status forward(const clef__node *n)
 	const clef_tensor *x = n->x[0], *y = n->y;
 	/* NaN; the smallest integer. */
 	uint32_t invalid = y->dtype == CLEF_FLOAT32 ? 0x7fc00000 : 0x80000000;
+	bool runs = !opts->whole && clef_device_get_info(x->dev)->kind == CLEF_DEVICE_CPU;
+	int span = runs ? CLEF__MIN(opts->inner, SPAN) : 1;
+	int items = y->numel ? opts->outer * opts->count * clef__divide_up(opts->inner, span) : 0;
 
-	return clef__launch(x->dev,
-			    &(clef__launch_opts){
-				    .program = "gather",
-				    .kernel = "gather",
-				    .label = n->op->name,
-				    .global = { (size_t)y->numel },
-				    .bytes = 8.0 * (double)y->numel + 4.0 * (double)n->x[1]->numel,
-				    .args = { CLEF__TENSOR(x), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(y),
-					      CLEF__INT(opts->size), CLEF__INT(opts->count), CLEF__INT(opts->inner),
-					      CLEF__INT(opts->whole), CLEF__UINT(invalid), CLEF__INT(y->numel) },
-			    });
+	return clef__launch(x->dev, &(clef__launch_opts){
+					    .program = "gather",
+					    .kernel = "gather",
+					    .label = n->op->name,
+					    .global = { (size_t)items },
+					    .long_items = items < y->numel,
+					    .bytes = 8.0 * (double)y->numel + 4.0 * (double)n->x[1]->numel,
+					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(n->x[1]), CLEF__TENSOR(y),
+						      CLEF__INT(opts->size), CLEF__INT(opts->count),
+						      CLEF__INT(opts->inner), CLEF__INT(opts->whole),
+						      CLEF__UINT(invalid), CLEF__INT(span), CLEF__INT(items) },
+				    });
 }
 
 static clef_status backward(const clef__node *n, const clef_tensor *dy, const clef__grad *dx)
