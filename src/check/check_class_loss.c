@@ -227,6 +227,7 @@ static const char *const problems_with[] = {
 	EVERY(WITH, ""),
 	EVERY(WITH, " label_smoothing0.25"),
 	"cross_entropy_with x257x33 label_smoothing0.1",
+	"cross_entropy_with x3x1100 label_smoothing0.1",
 	"cross_entropy_with x33x257 probabilities label_smoothing0.1",
 	"cross_entropy_with x3000x5 label_smoothing1",
 };

@@ -136,7 +136,7 @@ static const clef__term terms_embedding[] = { SHAPE("weight", x, "weight [count,
 static const char *const problems_embedding[] = {
 	"embedding weight5x3 index4",    "embedding weight33x17 index7x9", "embedding weight257x1 index2x3x5",
 	"embedding weight2x65 index300", "embedding weight7 index3x3",     "embedding weight7x2x3 index=scalar",
-	"embedding weight7x2 index0x3",  "embedding weight7x0 index3",
+	"embedding weight7x2 index0x3",  "embedding weight7x0 index3",     "embedding weight3x1100 index5",
 };
 
 const clef__family clef__family_embedding = { .name = "embedding",

@@ -207,6 +207,9 @@ static const char *const problems_batch_norm[] = {
 	"batch_norm x2x3x3 training eps0.25 plain",
 	WAYS("x3x2"),
 	WAYS("x33x257"),
+	/* Two blocks of columns, and a part of one. */
+	WAYS("x37x150"),
+	"batch_norm x37x150 training act=relu",
 	WAYS("x257x1"),
 	WAYS("x2x5x1x33"),
 	WAYS("x1x33x2x9"),

@@ -82,6 +82,7 @@ static const char *const problems_slice[] = {
 	"slice x33x5x3 range1,30,4",
 	"slice x33x5x3 dim-2 range-3,-1",
 	"slice x5x257 dim-1 range-100,9223372036854775807,3",
+	"slice x3x2600 dim1 range1,2590",
 	"slice x5x9 dim1 range-100,100",
 	"slice x5x9 dim1 range3,3",
 	"slice x5x9 dim1 range7,2",

@@ -102,6 +102,7 @@ static double logistic(double x)
 						       #name " a4x9 b9",                                               \
 						       #name " a3 b2x1",                                               \
 						       #name " a3x257 b3x1",                                           \
+						       #name " a3x1100 b1100",                                         \
 						       #name " a1 b3x33",                                              \
 						       #name " a=scalar b5",                                           \
 						       #name " a2x1x3x1x5 b4x1x6x1",                                   \

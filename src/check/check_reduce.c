@@ -321,8 +321,10 @@ static const clef__term terms_orders[] = {
 #define SUMS(op, options) op " x2x1x3x1x2x2x2x2 dims0,2,5,7" options, op " x1x1" options, op " x=scalar" options
 #define NORMS(options)    OTHERS("norm", options)
 
-static const char *const problems_sum[] = { QUICK("sum") " whole",   QUICK("sum"),          "sum x33",
-					    OTHERS("sum", " whole"), SUMS("sum", " whole"), "sum x0x3 dims0" };
+static const char *const problems_sum[] = { QUICK("sum") " whole", QUICK("sum"), "sum x33",
+					    /* Two blocks of columns, and a part of one. */
+					    "sum x37x150 dims0", OTHERS("sum", " whole"), SUMS("sum", " whole"),
+					    "sum x0x3 dims0" };
 static const char *const problems_mean[] = { QUICK("mean"), OTHERS("mean", ""), SUMS("mean", "") };
 static const char *const problems_var[] = { QUICK("var"), QUICK("var") " biased", OTHERS("var", ""),
 					    OTHERS("var", " biased") };

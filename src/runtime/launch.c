@@ -6,7 +6,8 @@
  */
 #include "opencl.h"
 
-/* Some drivers hold launches back until they are asked for, Rusticl without limit: it crashes with some thousand. */
+/* Some drivers, Rusticl for one, start on nothing before they are asked to or somebody waits: a device would idle while
+ * the host enqueues a step. */
 #define FLUSH_EACH 32
 
 static clef_status set_arg(clef_device *dev, const clef__kernel *k, cl_uint *index, const clef__arg *arg)
