@@ -5,8 +5,9 @@
  */
 #include "strided.h"
 
-#define SHORT_RUN 16
 #include "runs.h"
+
+#define SHORT_RUN 16
 
 void clef__row_major(clef_shape shape, int64_t step[CLEF_MAX_DIMS])
 {
