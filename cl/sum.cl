@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sums: x [outer][reduced][inner], y [outer][chunks][inner] = alpha * sums over `chunk` values + beta * y. They are
- * summed up in two steps, so that the rounding error does not grow with their number.
+ * summed up in two steps, so that the rounding error does not grow with their number. And their gradients.
  */
 #include "rows.clh"
+#include "runs.clh"
 
 #define ROWS_AT_ONCE 32
 
@@ -113,4 +114,26 @@ __kernel void sum_inner(__global const float *x, ulong x_offset, __global float 
 	for (; r < to; r++)
 		sum += x[r];
 	store_sum(y + y_offset + id, sum16(sums) + sum, alpha, beta);
+}
+
+/* ---- gradients of sums ---- */
+
+/* y = alpha x[0] + beta y */
+__kernel void expand_one(__global const float *x, ulong x_offset, __global float *y, ulong y_offset, float alpha,
+                         float beta, int n)
+{
+	GLOBAL_ID(i, n);
+	store_sum(y + y_offset + i, x[x_offset], alpha, beta);
+}
+
+/* y = alpha x + beta y, with x repeated along the dimensions of y where its step is 0. */
+__kernel void expand(__global const float *x, ulong x_offset, __global float *y, ulong y_offset, float alpha,
+                     float beta, int8 cut, int8 size, int8 step, int items)
+{
+	GLOBAL_ID(id, items);
+	const run r = find_run(id, cut, size, step, step);
+
+	x += x_offset + r.x;
+	y += y_offset + r.start;
+	EACH_OF_RUN(r, step.s0, 1, store_sum(y + at_y, x[at_x], alpha, beta);)
 }

@@ -99,21 +99,20 @@ clef_status clef__norm_columns(const clef__node *n, const clef__norm *v)
 	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *b = v->b ? v->b : x;
 	const int wanted = clef__divide_up(v->channels, BLOCK) * clef__divide_up(v->outer, ROWS);
 
-	return clef__launch(
-		x->dev,
-		&(clef__launch_opts){
-			.program = "norm_columns",
-			.defines = clef__activation_defines(v->activation),
-			.kernel = "norm_apply",
-			.label = n->op->name,
-			.global = { (size_t)wanted },
-			.long_items = true,
-			.bytes = 8.0 * (double)x->numel,
-			.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(b),
-				  CLEF__TENSOR(n->y), CLEF__INT(v->outer), CLEF__INT(v->channels),
-				  CLEF__INT((v->w ? 1 : 0) + (v->b ? 2 : 0)), CLEF__INT(ROWS),
-				  CLEF__FLOAT(v->activation.p), CLEF__FLOAT(v->activation.q), CLEF__INT(wanted) },
-		});
+	return clef__launch(x->dev, &(clef__launch_opts){
+					    .program = "norm_columns",
+					    .defines = clef__activation_defines(v->activation),
+					    .kernel = "norm_apply",
+					    .label = n->op->name,
+					    .global = { (size_t)wanted },
+					    .long_items = true,
+					    .bytes = 8.0 * (double)x->numel,
+					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w),
+						      CLEF__TENSOR(b), CLEF__TENSOR(n->y), CLEF__INT(v->outer),
+						      CLEF__INT(v->channels), CLEF__INT(clef__norm_affine(v)),
+						      CLEF__INT(ROWS), CLEF__FLOAT(v->activation.p),
+						      CLEF__FLOAT(v->activation.q), CLEF__INT(wanted) },
+				    });
 }
 
 clef_status clef__norm_train(const clef__node *n, const clef__norm *v, const clef_tensor *running_mean,

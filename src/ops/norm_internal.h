@@ -21,6 +21,12 @@ typedef struct clef__norm {
 	clef_activation activation; /* resolved; it fuses, and a group is a channel */
 } clef__norm;
 
+/* As kernels are told: 1 with w, 2 with b. */
+static inline int clef__norm_affine(const clef__norm *v)
+{
+	return (v->w ? 1 : 0) + (v->b ? 2 : 0);
+}
+
 /* Checks eps and x, whose shape y gets. */
 clef_status clef__norm_infer(const clef__node *n, float eps, clef_shape *shape);
 

@@ -17,28 +17,23 @@ bool clef__norm_by_rows(const clef_device *dev, const clef__norm *v)
 	       v->count <= LONGEST_ROW;
 }
 
-static int affine(const clef__norm *v)
-{
-	return (v->w ? 1 : 0) + (v->b ? 2 : 0);
-}
-
 clef_status clef__norm_rows(const clef__node *n, const clef__norm *v)
 {
 	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *b = v->b ? v->b : x;
 
-	return clef__launch(
-		x->dev, &(clef__launch_opts){
-				.program = "norm_rows",
-				.kernel = "norm_rows",
-				.label = n->op->name,
-				.global = { (size_t)v->groups },
-				.long_items = true,
-				.bytes = 8.0 * (double)x->numel,
-				.flops = 9.0 * (double)x->numel,
-				.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(b),
-					  CLEF__TENSOR(n->y), CLEF__INT(v->count), CLEF__INT(v->groups),
-					  CLEF__INT(affine(v)), CLEF__INT(!v->no_mean), CLEF__FLOAT(v->eps) },
-			});
+	return clef__launch(x->dev, &(clef__launch_opts){
+					    .program = "norm_rows",
+					    .kernel = "norm_rows",
+					    .label = n->op->name,
+					    .global = { (size_t)v->groups },
+					    .long_items = true,
+					    .bytes = 8.0 * (double)x->numel,
+					    .flops = 9.0 * (double)x->numel,
+					    .args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w),
+						      CLEF__TENSOR(b), CLEF__TENSOR(n->y), CLEF__INT(v->count),
+						      CLEF__INT(v->groups), CLEF__INT(clef__norm_affine(v)),
+						      CLEF__INT(!v->no_mean), CLEF__FLOAT(v->eps) },
+				    });
 }
 
 /* `part`: of the chunks, the sums of dy and of dy times x normalized; not looked at if none is wanted. */
@@ -61,8 +56,8 @@ static clef_status enqueue_backward(const clef__node *n, const clef__norm *v, co
 			.args = { CLEF__TENSOR(x), CLEF__TENSOR(dy), CLEF__TENSOR(stats), CLEF__TENSOR(w),
 				  CLEF__TENSOR(dx->dx ? dx->dx : stats), CLEF__TENSOR(part[0] ? part[0] : stats),
 				  CLEF__TENSOR(part[1] ? part[1] : stats), CLEF__INT(v->count), CLEF__INT(v->groups),
-				  CLEF__INT(each), CLEF__INT(chunks), CLEF__INT(affine(v)), CLEF__INT(!v->no_mean),
-				  CLEF__INT(want), CLEF__FLOAT(dx->beta) },
+				  CLEF__INT(each), CLEF__INT(chunks), CLEF__INT(clef__norm_affine(v)),
+				  CLEF__INT(!v->no_mean), CLEF__INT(want), CLEF__FLOAT(dx->beta) },
 		});
 }
 

@@ -131,11 +131,6 @@ static clef__arg run_layout(const clef_device *dev, const clef__norm *v)
 			    .value.i8 = { v->inner, span_of(dev, v), spans_of(dev, v), v->channels, v->per_group } };
 }
 
-static int affine(const clef__norm *v)
-{
-	return (v->w ? 1 : 0) + (v->b ? 2 : 0);
-}
-
 clef_status clef__norm_forward(const clef__node *n, const clef__norm *v)
 {
 	const clef_tensor *x = n->x[0], *w = v->w ? v->w : x, *b = v->b ? v->b : x;
@@ -144,20 +139,20 @@ clef_status clef__norm_forward(const clef__node *n, const clef__norm *v)
 	if (clef__norm_has_columns(x->dev, v))
 		return clef__norm_columns(n, v);
 	return clef__launch(
-		x->dev,
-		&(clef__launch_opts){
-			.program = "norm",
-			.defines = clef__activation_defines(v->activation),
-			.kernel = "norm_forward",
-			.label = n->op->name,
-			.global = { (size_t)items },
-			.long_items = span_of(x->dev, v) > 1,
-			.bytes = 8.0 * (double)x->numel,
-			.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(b),
-				  CLEF__TENSOR(n->y), run_layout(x->dev, v), CLEF__DIVIDER(spans),
-				  CLEF__DIVIDER(v->channels), CLEF__DIVIDER(v->per_group), CLEF__INT(affine(v)),
-				  CLEF__FLOAT(v->activation.p), CLEF__FLOAT(v->activation.q), CLEF__INT(items) },
-		});
+		x->dev, &(clef__launch_opts){
+				.program = "norm",
+				.defines = clef__activation_defines(v->activation),
+				.kernel = "norm_forward",
+				.label = n->op->name,
+				.global = { (size_t)items },
+				.long_items = span_of(x->dev, v) > 1,
+				.bytes = 8.0 * (double)x->numel,
+				.args = { CLEF__TENSOR(x), CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(b),
+					  CLEF__TENSOR(n->y), run_layout(x->dev, v), CLEF__DIVIDER(spans),
+					  CLEF__DIVIDER(v->channels), CLEF__DIVIDER(v->per_group),
+					  CLEF__INT(clef__norm_affine(v)), CLEF__FLOAT(v->activation.p),
+					  CLEF__FLOAT(v->activation.q), CLEF__INT(items) },
+			});
 }
 
 /* ---- backward ---- */
@@ -280,7 +275,7 @@ static clef_status data_gradient(const clef__node *n, const clef__norm *v, const
 				  CLEF__TENSOR(n->saved[0]), CLEF__TENSOR(w), CLEF__TENSOR(sum), CLEF__TENSOR(product),
 				  CLEF__TENSOR(dx->dx), CLEF__FLOAT(dx->beta), CLEF__FLOAT(1 / (float)v->count),
 				  run_layout(x->dev, v), CLEF__DIVIDER(spans), CLEF__DIVIDER(v->channels),
-				  CLEF__DIVIDER(v->per_group), CLEF__INT(affine(v)), CLEF__INT(through),
+				  CLEF__DIVIDER(v->per_group), CLEF__INT(clef__norm_affine(v)), CLEF__INT(through),
 				  CLEF__FLOAT(v->activation.p), CLEF__FLOAT(v->activation.q), CLEF__INT(items) },
 		});
 }

@@ -103,7 +103,7 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 	if (dy->numel == 1)
 		return clef__launch(x->dev,
 				    &(clef__launch_opts){
-					    .program = "tensor",
+					    .program = "sum",
 					    .kernel = "expand_one",
 					    .global = { (size_t)x->numel },
 					    .bytes = 4.0 * (double)x->numel,
@@ -113,7 +113,7 @@ static clef_status backward(const clef__node *n, const clef_tensor *dy, const cl
 	dims = clef__run_repeated(x->shape, opts->r.reduce, &size, &step);
 	cut = clef__run_cut(x->dev, x->numel, dims, &size, false, &items);
 	return clef__launch(x->dev, &(clef__launch_opts){
-					    .program = "tensor",
+					    .program = "sum",
 					    .kernel = "expand",
 					    .global = { (size_t)items },
 					    .long_items = items < x->numel,
